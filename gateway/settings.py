@@ -1,0 +1,116 @@
+"""The only settings file. Everything comes from the environment; docs/configuration.md explains each variable.
+
+A wrong or missing value stops the start with a sentence that names the variable.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from gateway.processes import locations, secret_files
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.FileAwareEnv()
+
+DEBUG = False  # Django's own debug pages would show settings; FLEXGATE_DEBUG relaxes only what is named below.
+FLEXGATE_DEBUG = env.bool("FLEXGATE_DEBUG", default=False)
+FLEXGATE_DATA = Path(env.str("FLEXGATE_DATA", default=str(BASE_DIR / ".data"))).resolve()
+FLEXGATE_ENVIRONMENT = env.str("FLEXGATE_ENVIRONMENT", default="test" if FLEXGATE_DEBUG else "live")
+if FLEXGATE_ENVIRONMENT not in {"live", "test"}:
+    raise ImproperlyConfigured("FLEXGATE_ENVIRONMENT must be 'live' or 'test'.")
+# Tests and the demo's test move the whole gateway to another day with this; production refuses it.
+FLEXGATE_NOW = env.str("FLEXGATE_NOW", default="")
+if FLEXGATE_NOW and not FLEXGATE_DEBUG:
+    raise ImproperlyConfigured("FLEXGATE_NOW moves the clock and needs FLEXGATE_DEBUG=1.")
+
+
+def read_secret(name: str) -> str:
+    """A secret from the environment, or with FLEXGATE_DEBUG=1 one that is generated once under FLEXGATE_DATA."""
+    value = env.str(name, default="")
+    if value:
+        return str(value)
+    if not FLEXGATE_DEBUG:
+        raise ImproperlyConfigured(f"{name} is not set. Set it, or set FLEXGATE_DEBUG=1 to practise with generated secrets.")
+    return secret_files.read_or_create(FLEXGATE_DATA, name)
+
+
+SECRET_KEY = read_secret("FLEXGATE_SECRET_KEY")
+# "id:base64key", the newest first: the first one writes, all of them read.
+FLEXGATE_TOKEN_PEPPERS = read_secret("FLEXGATE_TOKEN_PEPPERS")
+FLEXGATE_CREDENTIAL_KEYS = read_secret("FLEXGATE_CREDENTIAL_KEYS")
+FLEXGATE_TAG_KEY = read_secret("FLEXGATE_TAG_KEY")
+
+ALLOWED_HOSTS = env.list("FLEXGATE_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if FLEXGATE_DEBUG else [])
+
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.staticfiles",
+    "guardian",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "tenants.apps.TenantsConfig",
+    "gateway.apps.GatewayConfig",
+    "billing.apps.BillingConfig",
+]
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+ANONYMOUS_USER_NAME = None  # guardian: nobody anonymous holds rights
+
+# The shortest list that /api needs; sessions, messages and CSRF belong to a console, not to token clients.
+MIDDLEWARE = [
+    "tenants.middleware.RequestContextMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+]
+ROOT_URLCONF = "gateway.urls"
+WSGI_APPLICATION = "gateway.wsgi.application"
+APPEND_SLASH = False  # a redirect turns a POST into a GET in every FortiFlex client
+TEMPLATES: list[dict[str, Any]] = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+
+# --- PostgreSQL: the gateway's role owns nothing; migrations run through "owner" ---
+DATABASE_URL = env.str("DATABASE_URL", default="")
+DATABASE_OWNER_URL = env.str("DATABASE_OWNER_URL", default="")
+EMBEDDED_POSTGRES = not DATABASE_URL
+if DATABASE_URL and not DATABASE_OWNER_URL:
+    DATABASE_OWNER_URL = DATABASE_URL.replace("//flexgate:", "//flexgate_owner:", 1) if "//flexgate:" in DATABASE_URL else ""
+if EMBEDDED_POSTGRES:
+    DATABASE_URL = locations.embedded_database_url(FLEXGATE_DATA, role="flexgate")
+    DATABASE_OWNER_URL = locations.embedded_database_url(FLEXGATE_DATA, role="flexgate_owner")
+elif not env.str("DATABASE_OWNER_URL", default=""):
+    DATABASE_OWNER_URL = ""  # only what needs the owner (prepare_database, serve) then asks for it
+DATABASES: dict[str, dict[str, Any]] = {"default": env.db_url_config(DATABASE_URL)}
+DATABASES["default"] |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
+if DATABASE_OWNER_URL:
+    DATABASES["owner"] = env.db_url_config(DATABASE_OWNER_URL)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Celery: a timer and a wake-up. What is due is always found again in PostgreSQL ---
+EMBEDDED_BROKER = not env.str("CELERY_BROKER_URL", default="")
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="") or locations.embedded_broker_url(FLEXGATE_DATA)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TIMEZONE = "America/Los_Angeles"  # schedules follow billing days
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+
+# --- Time and language: UTC in the database; the billing day comes from gateway.days alone ---
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = False
+LANGUAGE_CODE = "en"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = FLEXGATE_DATA / "static"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+SECURE_SSL_REDIRECT = not FLEXGATE_DEBUG
+SECURE_REDIRECT_EXEMPT = [r"(?i)^api/", r"(?i)^es/", r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 0 if FLEXGATE_DEBUG else 31_536_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not FLEXGATE_DEBUG
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("FLEXGATE_BEHIND_PROXY", default=False) else None
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not FLEXGATE_DEBUG
