@@ -114,3 +114,30 @@ SECURE_HSTS_SECONDS = 0 if FLEXGATE_DEBUG else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not FLEXGATE_DEBUG
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("FLEXGATE_BEHIND_PROXY", default=False) else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not FLEXGATE_DEBUG
+
+# --- The API ---
+FLEXGATE_MAX_BODY_BYTES = env.int("FLEXGATE_MAX_BODY_BYTES", default=1_048_576)
+DATA_UPLOAD_MAX_MEMORY_SIZE = FLEXGATE_MAX_BODY_BYTES
+FLEXGATE_TOKEN_MAX_DAYS = env.int("FLEXGATE_TOKEN_MAX_DAYS", default=365)
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": [],  # ApiView checks scope and kind itself, before any look-up
+    "DEFAULT_PARSER_CLASSES": ["tenants.bodies.ExactJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["tenants.bodies.ExactJSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "tenants.exceptions.handle_exception",
+    "UNAUTHENTICATED_USER": None,
+    "COERCE_DECIMAL_TO_STRING": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "flexgate",
+    "DESCRIPTION": "The gateway between an MSP's customers and Fortinet FortiFlex. Points and money are strings; days are US Pacific days.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+}

@@ -1,0 +1,18 @@
+"""The floor of prices, rating and documents."""
+
+from django.apps import AppConfig
+
+
+class BillingConfig(AppConfig):
+    name = "billing"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from tenants.rls import owned_by, register_table
+
+        # The operator's prices reach no tenant: a tenant sees the unit price on its own lines.
+        register_table("billing_rate", operator="SELECT, INSERT, UPDATE")
+        register_table("billing_series", operator="SELECT, INSERT, UPDATE")
+        register_table("billing_statementrun", operator="SELECT, INSERT, UPDATE")
+        register_table("billing_statement", tenant="SELECT", operator="SELECT, INSERT, UPDATE", tenant_rule=owned_by())
+        register_table("billing_statementline", tenant="SELECT", operator="SELECT, INSERT", tenant_rule=owned_by())

@@ -1,0 +1,149 @@
+"""The mirror: our copy of FortiFlex's programs, configs and entitlements. Reads are answered from here and never call upstream."""
+
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Upper
+
+from gateway.models.api_users import ApiUser
+from tenants import clock, ids
+from tenants.actors import Actor
+from tenants.jsonfields import ExactJSONField
+
+
+class Program(models.Model):
+    """A FortiFlex program. Key: Fortinet's serial (ELAVMS… postpaid, ELAVMR… prepaid; the prefix is a hint, never validated hard)."""
+
+    serial_number = models.CharField(max_length=32, primary_key=True)
+    account_id = models.BigIntegerField()
+    start_day = models.DateField(null=True)
+    end_day = models.DateField(null=True)
+    has_support_coverage = models.BooleanField(default=False)
+    point_balance = models.DecimalField(max_digits=14, decimal_places=4, null=True)
+    entered_by_hand = models.BooleanField(default=False)
+    first_seen_at = models.DateTimeField(default=clock.now)
+    raw = ExactJSONField(default=dict)
+
+    def __str__(self) -> str:
+        return self.serial_number
+
+    @property
+    def is_prepaid(self) -> bool:
+        return self.serial_number.startswith("ELAVMR")
+
+
+class ProgramAccount(models.Model):
+    """One (program, account): read through exactly one API user. `mirrored_at` is its last complete pass."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    program = models.ForeignKey(Program, on_delete=models.PROTECT, related_name="accounts")
+    account_id = models.BigIntegerField()
+    api_user = models.ForeignKey(ApiUser, on_delete=models.PROTECT, related_name="program_accounts")
+    entered_by_hand = models.BooleanField(default=False)
+    mirrored_at = models.DateTimeField(null=True)
+    first_seen_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["program", "account_id"], name="one_api_user_per_program_and_account")]
+
+    def __str__(self) -> str:
+        return f"{self.program_id}/{self.account_id}"
+
+
+class ConfigQuerySet(models.QuerySet["Config"]):
+    def visible_to(self, actor: Actor) -> "ConfigQuerySet":
+        """Own configs, those offered to the actor's tenants, and those under their entitlements."""
+        if actor.sees_every_tenant:
+            return self
+        mine = Q(tenant_id__in=actor.tenant_ids)
+        offered = Q(id__in=ConfigOffer.objects.filter(tenant_id__in=actor.tenant_ids).values("config_id"))
+        in_use = Q(id__in=Entitlement.objects.filter(tenant_id__in=actor.tenant_ids).values("config_id"))
+        return self.filter(mine | offered | in_use)
+
+
+class Config(models.Model):
+    """A product and size. Key: Fortinet's id. `tenant` null = the operator's catalogue; `name` is without our suffix."""
+
+    id = models.BigIntegerField(primary_key=True)
+    program = models.ForeignKey(Program, on_delete=models.PROTECT, related_name="configs")
+    account_id = models.BigIntegerField()
+    name = models.CharField(max_length=255)
+    upstream_name = models.CharField(max_length=300)
+    status = models.CharField(max_length=20)
+    product_type_id = models.IntegerField()
+    product = models.CharField(max_length=200)
+    parameters = ExactJSONField(default=list)
+    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.PROTECT, null=True, related_name="+")
+    points_per_day = models.DecimalField(max_digits=12, decimal_places=4, null=True)
+    first_seen_at = models.DateTimeField(default=clock.now)
+    vanished_at = models.DateTimeField(null=True)
+    raw = ExactJSONField(default=dict)
+
+    objects = ConfigQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "id"], name="config_by_tenant")]
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.name}"
+
+
+class ConfigOffer(models.Model):
+    """The operator lets this tenant use this config, which stays the operator's."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    config = models.ForeignKey(Config, on_delete=models.CASCADE, related_name="offers")
+    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "config"], name="offer_by_tenant")]
+        constraints = [models.UniqueConstraint(fields=["config", "tenant"], name="one_offer_per_config_and_tenant")]
+
+    def __str__(self) -> str:
+        return f"{self.config_id} to {self.tenant_id}"
+
+
+class EntitlementQuerySet(models.QuerySet["Entitlement"]):
+    def visible_to(self, actor: Actor) -> "EntitlementQuerySet":
+        return self if actor.sees_every_tenant else self.filter(tenant_id__in=actor.tenant_ids)
+
+
+class Entitlement(models.Model):
+    """A licence with a serial number. `tenant` is today's owner (null = unassigned), written only by the assignment verbs.
+
+    `description` is the user's own text, `upstream_description` what FortiFlex holds (text plus our tag). `proposed_tenant` is the slug
+    that a valid tag names where the database knows no owner. `raw` is FortiFlex's record without the licence token.
+    """
+
+    serial_number = models.CharField(max_length=40, primary_key=True)
+    program = models.ForeignKey(Program, on_delete=models.PROTECT, related_name="entitlements")
+    account_id = models.BigIntegerField()
+    config = models.ForeignKey(Config, on_delete=models.PROTECT, related_name="entitlements")
+    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.PROTECT, null=True, related_name="+")
+    description = models.TextField(default="", blank=True)
+    upstream_description = models.TextField(default="", blank=True)
+    proposed_tenant = models.CharField(max_length=40, default="", blank=True)
+    status = models.CharField(max_length=20)
+    start_day = models.DateField(null=True)
+    end_day = models.DateField(null=True)
+    token = models.CharField(max_length=60, default="", blank=True)
+    token_status = models.CharField(max_length=20, default="", blank=True)
+    folder_path = models.CharField(max_length=300, default="", blank=True)
+    labels = ExactJSONField(default=dict)
+    operator_labels = ExactJSONField(default=dict)
+    first_seen_at = models.DateTimeField(default=clock.now)
+    vanished_at = models.DateTimeField(null=True)
+    raw = ExactJSONField(default=dict)
+
+    objects = EntitlementQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["tenant", "serial_number"], name="entitlement_by_tenant"),
+            models.Index(fields=["program", "account_id"], name="entitlement_by_account"),
+            GinIndex(OpClass(Upper("description"), name="gin_trgm_ops"), name="entitlement_description_text"),
+        ]
+
+    def __str__(self) -> str:
+        return self.serial_number

@@ -1,0 +1,121 @@
+"""The journal of upstream writes: what was meant, what was sent, what came of it."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+
+from gateway.models.api_users import ApiUser
+from tenants import clock, ids
+from tenants.actors import Actor
+from tenants.jsonfields import ExactJSONField
+
+
+class OperationQuerySet(models.QuerySet["Operation"]):
+    def visible_to(self, actor: Actor) -> "OperationQuerySet":
+        return self if actor.sees_every_tenant else self.filter(tenant_id__in=actor.tenant_ids)
+
+
+class Operation(models.Model):
+    """One upstream write, committed before anything is sent.
+
+    planned → sent → succeeded | failed | unknown; unknown → succeeded | failed by reconciliation, from evidence only.
+    `intent` is what the caller asked for (checked), `before` what was there when it was sent, `evidence` what settled it,
+    `error` {"code", "detail", "upstream"} (`upstream` is FortiFlex's own text: for the operator's eyes).
+    """
+
+    class Kind(models.TextChoices):
+        CREATE_VM = "create_vm"
+        CREATE_HARDWARE = "create_hardware"
+        CREATE_CLOUD = "create_cloud"
+        UPDATE_ENTITLEMENT = "update_entitlement"
+        STOP = "stop"
+        REACTIVATE = "reactivate"
+        RENEW_TOKEN = "renew_token"  # noqa: S105 - the name of an operation
+        CREATE_CONFIG = "create_config"
+        UPDATE_CONFIG = "update_config"
+        ENABLE_CONFIG = "enable_config"
+        DISABLE_CONFIG = "disable_config"
+
+    class State(models.TextChoices):
+        PLANNED = "planned"
+        SENT = "sent"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        UNKNOWN = "unknown"
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PLANNED)
+    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.PROTECT, null=True, related_name="+")
+    api_user = models.ForeignKey(ApiUser, on_delete=models.PROTECT, related_name="+")
+    program_serial = models.CharField(max_length=32)
+    account_id = models.BigIntegerField()
+    config_id = models.BigIntegerField(null=True)
+    serial_numbers = ArrayField(models.CharField(max_length=40), default=list)
+    intent = ExactJSONField(default=dict)
+    before = ExactJSONField(default=dict)
+    evidence = ExactJSONField(default=list)
+    error = ExactJSONField(null=True)
+    points_per_day = models.DecimalField(max_digits=14, decimal_places=4, null=True)
+    asked_by = models.CharField(max_length=100)
+    request_id = models.CharField(max_length=64, default="", blank=True)
+    idempotency_key = models.CharField(max_length=255, null=True)  # noqa: DJ001 - null = none given, "" is refused
+    fingerprint = models.CharField(max_length=64, default="", blank=True)
+    created_at = models.DateTimeField(default=clock.now)
+    sent_at = models.DateTimeField(null=True)
+    settled_at = models.DateTimeField(null=True)
+    next_check_at = models.DateTimeField(null=True)
+
+    objects = OperationQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["tenant", "id"], name="operation_by_tenant"),
+            models.Index(fields=["next_check_at"], name="operations_to_settle", condition=Q(state__in=["sent", "unknown"])),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=["planned", "sent", "succeeded", "failed", "unknown"]), name="operation_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["succeeded", "failed"], settled_at__isnull=False)
+                | Q(state__in=["planned", "sent", "unknown"], settled_at__isnull=True),
+                name="settled_operations_say_when",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="planned") | Q(state="failed") | Q(sent_at__isnull=False), name="sent_operations_say_when"
+            ),
+            models.UniqueConstraint(
+                fields=["tenant", "idempotency_key"],
+                condition=Q(idempotency_key__isnull=False),
+                nulls_distinct=False,
+                name="one_operation_per_tenant_and_idempotency_key",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id} {self.state}"
+
+
+class Attempt(models.Model):
+    """One sending of an operation, with its own tag. An attempt is never sent twice. `answer`: zlib of the body, licence tokens masked."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    operation = models.ForeignKey(Operation, on_delete=models.PROTECT, related_name="attempts")
+    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.PROTECT, null=True, related_name="+")
+    number = models.PositiveSmallIntegerField()
+    tag = models.CharField(max_length=120, default="", blank=True)
+    request = ExactJSONField(default=dict)
+    sent_at = models.DateTimeField(default=clock.now)
+    finished_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=30, default="", blank=True)
+    http_status = models.PositiveSmallIntegerField(null=True)
+    answer = models.BinaryField(null=True)
+
+    class Meta:
+        ordering = [F("number").asc()]
+        indexes = [models.Index(fields=["tenant", "operation"], name="attempt_by_tenant")]
+        constraints = [models.UniqueConstraint(fields=["operation", "number"], name="one_row_per_attempt")]
+
+    def __str__(self) -> str:
+        return f"{self.operation_id} attempt {self.number}"

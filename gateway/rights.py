@@ -1,0 +1,41 @@
+"""Which role may do what with the gateway's tables, and whose a row is (see tenants.rls)."""
+
+from tenants.rls import TENANT_LIST, owned_by, register_table
+
+READ_WRITE = "SELECT, INSERT, UPDATE"
+
+# A config is visible to its tenant, to those it is offered to, and to those who own an entitlement of it.
+CONFIG_RULE = f"""(
+    tenant_id = ANY({TENANT_LIST})
+    OR EXISTS (SELECT 1 FROM gateway_configoffer o WHERE o.config_id = gateway_config.id AND o.tenant_id = ANY({TENANT_LIST}))
+    OR EXISTS (SELECT 1 FROM gateway_entitlement e WHERE e.config_id = gateway_config.id AND e.tenant_id = ANY({TENANT_LIST}))
+)"""
+# A placement belongs to the serial; a tenant sees the part that overlaps its own days.
+PLACEMENT_RULE = f"""EXISTS (
+    SELECT 1 FROM gateway_assignment a
+    WHERE a.serial_number = gateway_placement.serial_number AND a.tenant_id = ANY({TENANT_LIST})
+      AND daterange(a.from_day, a.until_day) && daterange(gateway_placement.from_day, gateway_placement.until_day)
+)"""
+
+
+def register_tables() -> None:
+    """Declare the rights of every table of this app."""
+    # Credentials: a tenant's role has no right on these tables at all.
+    register_table("gateway_apiuser", operator=READ_WRITE + ", DELETE")
+    register_table("gateway_upstreamlane", operator=READ_WRITE + ", DELETE")
+    register_table("gateway_upstreamcall", operator=READ_WRITE + ", DELETE")
+    register_table("gateway_program", operator=READ_WRITE)
+    register_table("gateway_programaccount", operator=READ_WRITE)
+    register_table("gateway_config", tenant="SELECT", operator=READ_WRITE, tenant_rule=CONFIG_RULE)
+    register_table("gateway_configoffer", tenant="SELECT", operator=READ_WRITE + ", DELETE", tenant_rule=owned_by())
+    register_table("gateway_entitlement", tenant="SELECT, UPDATE (labels)", operator=READ_WRITE, tenant_rule=owned_by())
+    register_table("gateway_assignment", tenant="SELECT, UPDATE (labels)", operator=READ_WRITE + ", DELETE", tenant_rule=owned_by())
+    register_table("gateway_placement", tenant="SELECT", operator=READ_WRITE + ", DELETE", tenant_rule=PLACEMENT_RULE)
+    # A tenant's own request writes its journal row; what came of it is written by the gateway.
+    register_table("gateway_operation", tenant="SELECT, INSERT", operator=READ_WRITE, tenant_rule=owned_by())
+    register_table("gateway_attempt", tenant="SELECT", operator=READ_WRITE, tenant_rule=owned_by())
+    register_table("gateway_pointsfetch", operator="SELECT, INSERT")
+    register_table("gateway_accountday", operator=READ_WRITE)
+    register_table("gateway_ledgerentry", tenant="SELECT", operator=READ_WRITE, tenant_rule=owned_by())
+    register_table("gateway_ledgercorrection", tenant="SELECT", operator="SELECT, INSERT", tenant_rule=owned_by())
+    register_table("gateway_enddatecalibration", operator="SELECT, INSERT")

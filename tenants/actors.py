@@ -1,0 +1,58 @@
+"""Who acts: the one value that every access to tenant data starts from."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import UUID
+
+
+class ActorKind(StrEnum):
+    OPERATOR = "operator"  # a machine of the MSP with an operator token
+    TENANT = "tenant"  # a customer's token
+    STAFF = "staff"  # a person of the MSP, who sees only the tenants granted to them
+    SYSTEM = "system"  # worker, scheduler, commands: the gateway itself
+    AUTHENTICATOR = "authenticator"  # the token look-up before anybody is known
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks, for which tenants, with which scopes.
+
+    `name` is what audit and journal write down ("token 0199…", "system sync"). `tenant_ids` narrows tenants and staff;
+    for operator and system it is empty and means every tenant. Scopes are already expanded (`write` includes `read`).
+    """
+
+    kind: ActorKind
+    name: str
+    tenant_ids: tuple[UUID, ...] = ()
+    scopes: frozenset[str] = field(default_factory=frozenset)
+    token_id: UUID | None = None
+
+    # DRF asks these two of whatever stands in request.user.
+    is_authenticated = True
+    is_active = True
+
+    @property
+    def sees_every_tenant(self) -> bool:
+        return self.kind in {ActorKind.OPERATOR, ActorKind.SYSTEM}
+
+    @property
+    def tenant_id(self) -> UUID | None:
+        """The one tenant of a tenant's token; None for everybody else."""
+        return self.tenant_ids[0] if self.kind is ActorKind.TENANT else None
+
+    def may(self, scope: str) -> bool:
+        return self.kind is ActorKind.SYSTEM or scope in self.scopes
+
+
+def system(task: str) -> Actor:
+    """The gateway itself, doing `task` (a short name that audit and events show)."""
+    return Actor(kind=ActorKind.SYSTEM, name=f"system {task}")
+
+
+def for_tenants(tenant_ids: Iterable[UUID], *, name: str) -> Actor:
+    """An actor that sees exactly these tenants, whatever the wall above it says."""
+    return Actor(kind=ActorKind.TENANT, name=name, tenant_ids=tuple(tenant_ids))
+
+
+AUTHENTICATOR = Actor(kind=ActorKind.AUTHENTICATOR, name="authentication")

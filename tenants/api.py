@@ -1,0 +1,151 @@
+"""The base of every view under /api/v1: who asks, may they, what exactly did they ask, and how the answer is labelled."""
+
+import functools
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from tenants.actors import Actor
+from tenants.authentication import not_authenticated
+from tenants.bodies import dump_json
+from tenants.context import acting_as
+from tenants.pages import DEFAULT_LIMIT, MAX_LIMIT, PageRequest, read_page
+from tenants.problems import Problem, invalid
+
+NOT_IN_ETAG = frozenset({"seen_at"})  # changes with every sync though nothing else did
+
+
+class ApiView(APIView):
+    """Declare `scopes` per method (None = any token) and `operator_methods`; both are checked before anything is looked up.
+
+    `get` of a subclass runs inside `acting_as(self.actor)`; every other method opens it in its verb, because it may call FortiFlex.
+    """
+
+    scopes: ClassVar[Mapping[str, str | None]] = {}
+    operator_methods: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "get" in cls.__dict__:
+            cls.get = _read_in_context(cls.__dict__["get"])  # type: ignore[attr-defined]
+
+    @property
+    def actor(self) -> Actor:
+        actor = self.request.user
+        if not isinstance(actor, Actor):
+            raise not_authenticated()
+        return actor
+
+    def check_permissions(self, request: Request) -> None:
+        method = "GET" if request.method == "HEAD" else str(request.method)
+        actor = self.actor
+        if method not in self.scopes:
+            return  # OPTIONS and 405 touch no data
+        if method in self.operator_methods and not actor.sees_every_tenant:
+            raise Problem("operator_only", "Only the operator's tokens may do this.")
+        scope = self.scopes[method]
+        if scope is not None and not actor.may(scope):
+            raise Problem("insufficient_scope", f"This token lacks the scope {scope}.")
+
+    def read_body(self, serializer_class: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+        """The checked body. Problem `invalid` with a pointer for every unknown, missing or wrong field."""
+        body = self.request.data
+        serializer = serializer_class(data=body)
+        unknown = sorted(set(body) - set(serializer.fields))
+        if unknown:
+            raise Problem(
+                "invalid",
+                f"Unknown field: {', '.join(unknown)}.",
+                errors=[{"pointer": f"/{name}", "detail": "There is no such field here."} for name in unknown],
+            )
+        serializer.is_valid(raise_exception=True)
+        return dict(serializer.validated_data)
+
+    def read_query(self, serializer_class: type[serializers.Serializer[Any]] | None = None, *, paged: bool = False) -> dict[str, Any]:
+        """The checked query parameters; with `paged` also `limit` and `cursor`. Unknown or repeated ones are refused."""
+        given = self.request.query_params
+        serializer = serializer_class(data=given.dict()) if serializer_class else None
+        known = set(serializer.fields) if serializer else set()
+        for name in given:
+            if name not in known | ({"limit", "cursor"} if paged else set()):
+                raise invalid(f"?{name}", f"There is no query parameter {name!r} here.")
+            if len(given.getlist(name)) > 1:
+                raise invalid(f"?{name}", f"Give {name!r} once.")
+        checked: dict[str, Any] = {}
+        if serializer is not None:
+            if not serializer.is_valid():
+                errors = [
+                    {"pointer": f"?{name}", "detail": str(detail)} for name, details in serializer.errors.items() for detail in details
+                ]
+                raise Problem("invalid", errors[0]["detail"], errors=errors)
+            checked = dict(serializer.validated_data)
+        return checked
+
+    def page(
+        self,
+        queryset: "QuerySet[Any, Any]",
+        *,
+        keys: Sequence[str],
+        render: Callable[[Any], Any],
+        descending: bool = False,
+    ) -> dict[str, Any]:
+        """One keyset page of `queryset`; call `read_query(…, paged=True)` first. {"next", "previous", "results"}, links relative."""
+        given = self.request.query_params
+        limit = given.get("limit", str(DEFAULT_LIMIT))
+        if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= MAX_LIMIT:
+            raise invalid("?limit", f"limit is a whole number from 1 to {MAX_LIMIT}.")
+        request = PageRequest(
+            actor=self.actor,
+            path=self.request.path,
+            filters={name: value for name, value in given.items() if name not in {"limit", "cursor"}},
+            limit=int(limit),
+            cursor=given.get("cursor"),
+        )
+        return read_page(queryset, request, keys=keys, descending=descending, render=render)
+
+    def require_match(self, current: Any) -> None:
+        """Problem `precondition_failed` if the caller's If-Match names another state than `current` (what GET would answer now)."""
+        wanted = self.request.headers.get("If-Match")
+        if wanted and wanted.strip() != "*" and etag_of(current) not in _etags(wanted):
+            raise Problem("precondition_failed", "The resource changed since you read it; read it again, then repeat the change.")
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        response = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[assignment]
+        response["Cache-Control"] = "private, no-cache"
+        if request.method in {"GET", "HEAD"} and response.status_code == 200 and getattr(response, "data", None) is not None:
+            response["ETag"] = etag_of(response.data)
+            if response["ETag"] in _etags(request.headers.get("If-None-Match", "")):
+                response.data, response.status_code = None, 304
+        return response
+
+
+def etag_of(data: Any) -> str:
+    """A weak tag over the answer as this caller sees it, without `seen_at`."""
+    return f'W/"{hashlib.sha256(dump_json(_lasting_part(data))).hexdigest()[:32]}"'
+
+
+def _lasting_part(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {key: _lasting_part(value) for key, value in data.items() if key not in NOT_IN_ETAG}
+    if isinstance(data, (list, tuple)):
+        return [_lasting_part(value) for value in data]
+    return data
+
+
+def _etags(header: str) -> set[str]:
+    return {part.strip() for part in header.split(",") if part.strip()}
+
+
+def _read_in_context(handler: Callable[..., Response]) -> Callable[..., Response]:
+    @functools.wraps(handler)
+    def get(self: ApiView, *args: Any, **kwargs: Any) -> Response:
+        with acting_as(self.actor):
+            return handler(self, *args, **kwargs)
+
+    return get

@@ -1,0 +1,87 @@
+"""JSON in and out: duplicate keys refused, numbers exact on the way in; Decimals as strings on the way out."""
+
+import datetime
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, BinaryIO
+from uuid import UUID
+
+import orjson
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+
+MAX_DEPTH = 20
+
+
+class ExactJSONParser(BaseParser):
+    """application/json as RFC 8259 has it: one object, no duplicate names, no NaN, fractions as Decimal, at most 20 levels."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: BinaryIO, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
+        raw = stream.read()
+        if not raw.strip():
+            return {}
+        try:
+            body = json.loads(raw, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
+        except (UnicodeDecodeError, RecursionError) as error:
+            raise ParseError("The body is not JSON in UTF-8.") from error
+        except json.JSONDecodeError as error:
+            raise ParseError(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from error
+        if not isinstance(body, dict):
+            raise ParseError("The body must be a JSON object.")
+        if _depth(body) > MAX_DEPTH:
+            raise ParseError(f"The body is nested deeper than {MAX_DEPTH} levels.")
+        return body
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ParseError(f"The body is not JSON: {name} is no number.")
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    body = dict(pairs)
+    if len(body) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise ParseError(f"The body names a key twice: {', '.join(twice)}.")
+    return body
+
+
+def _depth(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + max(map(_depth, value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max(map(_depth, value), default=0)
+    return 0
+
+
+class ExactJSONRenderer(BaseRenderer):
+    """application/json by orjson; Decimals, UUIDs and days as strings."""
+
+    media_type = "application/json"
+    format = "json"
+    charset = None
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None) -> bytes:
+        return b"" if data is None else dump_json(data)
+
+
+def dump_json(data: Any) -> bytes:
+    return orjson.dumps(data, default=_as_text, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z)
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")  # never 1E+2
+    if isinstance(value, (UUID, datetime.date)):
+        return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset, tuple)):
+        return list(value)
+    if isinstance(value, str):  # text choices, DRF's error strings
+        return str.__str__(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")

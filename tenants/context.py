@@ -1,0 +1,70 @@
+"""Around every access to tenant data: `acting_as(actor)`. The only caller of set_config.
+
+The gateway's login role has no right on any table. Inside `acting_as` a short transaction carries the role and the tenant list,
+so that row-level security narrows what even a forgotten filter can reach; outside it every query is refused by PostgreSQL.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from django.db import connection, transaction
+
+from tenants.actors import Actor, ActorKind
+
+ROLE_BY_KIND = {
+    ActorKind.OPERATOR: "flexgate_operator",
+    ActorKind.SYSTEM: "flexgate_operator",
+    ActorKind.TENANT: "flexgate_tenant",
+    ActorKind.STAFF: "flexgate_tenant",
+    ActorKind.AUTHENTICATOR: "flexgate_auth",
+}
+NOBODY = ("none", "")
+
+_standing: ContextVar[tuple[str, str] | None] = ContextVar("flexgate_standing", default=None)
+_request_id: ContextVar[str] = ContextVar("flexgate_request_id", default="")
+
+
+@contextmanager
+def acting_as(actor: Actor) -> Iterator[None]:
+    """Open a short transaction as `actor`; nested use narrows or widens and restores what stood before.
+
+    Fetch rows inside it. Never hold it across an upstream call: `refuse_open_context` guards that.
+    """
+    outer = _standing.get()
+    standing = (ROLE_BY_KIND[actor.kind], ",".join(str(tenant_id) for tenant_id in actor.tenant_ids))
+    with transaction.atomic():
+        _set_standing(standing)
+        token = _standing.set(standing)
+        try:
+            yield
+        finally:
+            _standing.reset(token)
+    # A SET LOCAL outlives the released savepoint (a rolled-back one restores it by itself), so put the outer standing back.
+    if connection.in_atomic_block:
+        _set_standing(outer or NOBODY)
+
+
+def refuse_open_context(what: str) -> None:
+    """Raise RuntimeError where `what` (an upstream call) would happen inside an open `acting_as`."""
+    if _standing.get() is not None:
+        raise RuntimeError(f"{what} inside an open tenant context: the transaction would span an upstream call.")
+
+
+def _set_standing(standing: tuple[str, str]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('role', %s, true), set_config('flexgate.tenants', %s, true)", standing)
+
+
+def current_request_id() -> str:
+    """The id of the request or task under way ("" outside of both)."""
+    return _request_id.get()
+
+
+@contextmanager
+def with_request_id(request_id: str) -> Iterator[None]:
+    token = _request_id.set(request_id)
+    try:
+        yield
+    finally:
+        _request_id.reset(token)

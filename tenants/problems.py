@@ -1,0 +1,90 @@
+"""Errors as RFC 9457 problem documents with stable codes. One function renders them, in a view and before one is reached."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from django.http import HttpResponse
+
+from tenants.context import current_request_id
+
+PROBLEM_TYPE = "application/problem+json"
+STATUS_BY_CODE: dict[str, int] = {
+    "invalid": 400,
+    "not_authenticated": 401,
+    "insufficient_scope": 403,
+    "token_narrowed": 403,
+    "operator_only": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "not_acceptable": 406,
+    "state_conflict": 409,
+    "in_progress": 409,
+    "config_managed": 409,
+    "quota_exceeded": 409,
+    "budget_exceeded": 409,
+    "insufficient_points": 409,
+    "not_available": 409,
+    "precondition_failed": 412,
+    "too_large": 413,
+    "unsupported_media_type": 415,
+    "idempotency_mismatch": 422,
+    "rate_limited": 429,
+    "internal_error": 500,
+    "upstream_rejected": 502,
+    "upstream_unavailable": 503,
+    "upstream_busy": 503,
+}
+
+
+class Problem(Exception):
+    """Something the caller can act on. `errors`: [{"pointer": "/count", "detail": "…"}] (RFC 6901 into the body, or "?name" for a query parameter)."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.status = STATUS_BY_CODE[code]
+        self.detail = detail
+        self.errors = [dict(error) for error in errors]
+        self.headers = dict(headers or {})
+        self.extra = dict(extra or {})
+
+    def as_document(self) -> dict[str, Any]:
+        document: dict[str, Any] = {
+            "type": f"urn:flexgate:problem:{self.code}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "request_id": current_request_id(),
+        }
+        if self.errors:
+            document["errors"] = self.errors
+        return document | self.extra
+
+
+def invalid(pointer: str, detail: str) -> Problem:
+    """400 `invalid` for one field."""
+    return Problem("invalid", detail, errors=[{"pointer": pointer, "detail": detail}])
+
+
+def not_found() -> Problem:
+    """The one 404: what is not yours answers as what never was."""
+    return Problem("not_found", "There is no such resource here. Check the path and the id.")
+
+
+def render_problem(problem: Problem) -> HttpResponse:
+    """The problem as a plain Django response, for middleware and for paths that reach no view."""
+    response = HttpResponse(orjson.dumps(problem.as_document()), status=problem.status, content_type=PROBLEM_TYPE)
+    for name, value in problem.headers.items():
+        response[name] = value
+    return response
