@@ -32,7 +32,9 @@ def read_secret(name: str) -> str:
     if value:
         return str(value)
     if not FLEXGATE_DEBUG:
-        raise ImproperlyConfigured(f"{name} is not set. Set it, or set FLEXGATE_DEBUG=1 to practise with generated secrets.")
+        raise ImproperlyConfigured(
+            f"{name} is not set. Set it, or set FLEXGATE_DEBUG=1 to practise with generated secrets."
+        )
     return secret_files.read_or_create(FLEXGATE_DATA, name)
 
 
@@ -42,11 +44,14 @@ FLEXGATE_TOKEN_PEPPERS = read_secret("FLEXGATE_TOKEN_PEPPERS")
 FLEXGATE_CREDENTIAL_KEYS = read_secret("FLEXGATE_CREDENTIAL_KEYS")
 FLEXGATE_TAG_KEY = read_secret("FLEXGATE_TAG_KEY")
 
-ALLOWED_HOSTS = env.list("FLEXGATE_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if FLEXGATE_DEBUG else [])
+ALLOWED_HOSTS = env.list(
+    "FLEXGATE_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if FLEXGATE_DEBUG else []
+)
 
 INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
+    "django.contrib.postgres",
     "django.contrib.staticfiles",
     "guardian",
     "rest_framework",
@@ -75,7 +80,9 @@ DATABASE_URL = env.str("DATABASE_URL", default="")
 DATABASE_OWNER_URL = env.str("DATABASE_OWNER_URL", default="")
 EMBEDDED_POSTGRES = not DATABASE_URL
 if DATABASE_URL and not DATABASE_OWNER_URL:
-    DATABASE_OWNER_URL = DATABASE_URL.replace("//flexgate:", "//flexgate_owner:", 1) if "//flexgate:" in DATABASE_URL else ""
+    DATABASE_OWNER_URL = (
+        DATABASE_URL.replace("//flexgate:", "//flexgate_owner:", 1) if "//flexgate:" in DATABASE_URL else ""
+    )
 if EMBEDDED_POSTGRES:
     DATABASE_URL = locations.embedded_database_url(FLEXGATE_DATA, role="flexgate")
     DATABASE_OWNER_URL = locations.embedded_database_url(FLEXGATE_DATA, role="flexgate_owner")
@@ -112,7 +119,9 @@ SECURE_SSL_REDIRECT = not FLEXGATE_DEBUG
 SECURE_REDIRECT_EXEMPT = [r"(?i)^api/", r"(?i)^es/", r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 0 if FLEXGATE_DEBUG else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not FLEXGATE_DEBUG
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("FLEXGATE_BEHIND_PROXY", default=False) else None
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("FLEXGATE_BEHIND_PROXY", default=False) else None
+)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not FLEXGATE_DEBUG
 
 # --- The API ---

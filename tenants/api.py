@@ -67,7 +67,9 @@ class ApiView(APIView):
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)
 
-    def read_query(self, serializer_class: type[serializers.Serializer[Any]] | None = None, *, paged: bool = False) -> dict[str, Any]:
+    def read_query(
+        self, serializer_class: type[serializers.Serializer[Any]] | None = None, *, paged: bool = False
+    ) -> dict[str, Any]:
         """The checked query parameters; with `paged` also `limit` and `cursor`. Unknown or repeated ones are refused."""
         given = self.request.query_params
         serializer = serializer_class(data=given.dict()) if serializer_class else None
@@ -81,7 +83,9 @@ class ApiView(APIView):
         if serializer is not None:
             if not serializer.is_valid():
                 errors = [
-                    {"pointer": f"?{name}", "detail": str(detail)} for name, details in serializer.errors.items() for detail in details
+                    {"pointer": f"?{name}", "detail": str(detail)}
+                    for name, details in serializer.errors.items()
+                    for detail in details
                 ]
                 raise Problem("invalid", errors[0]["detail"], errors=errors)
             checked = dict(serializer.validated_data)
@@ -113,12 +117,18 @@ class ApiView(APIView):
         """Problem `precondition_failed` if the caller's If-Match names another state than `current` (what GET would answer now)."""
         wanted = self.request.headers.get("If-Match")
         if wanted and wanted.strip() != "*" and etag_of(current) not in _etags(wanted):
-            raise Problem("precondition_failed", "The resource changed since you read it; read it again, then repeat the change.")
+            raise Problem(
+                "precondition_failed", "The resource changed since you read it; read it again, then repeat the change."
+            )
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[assignment]
         response["Cache-Control"] = "private, no-cache"
-        if request.method in {"GET", "HEAD"} and response.status_code == 200 and getattr(response, "data", None) is not None:
+        if (
+            request.method in {"GET", "HEAD"}
+            and response.status_code == 200
+            and getattr(response, "data", None) is not None
+        ):
             response["ETag"] = etag_of(response.data)
             if response["ETag"] in _etags(request.headers.get("If-None-Match", "")):
                 response.data, response.status_code = None, 304

@@ -10,7 +10,13 @@ class TenantsConfig(AppConfig):
     def ready(self) -> None:
         from tenants.rls import owned_by, register_table
 
-        register_table("tenants_tenant", tenant="SELECT", operator="SELECT, INSERT, UPDATE", auth="SELECT", tenant_rule=owned_by("id"))
+        register_table(
+            "tenants_tenant",
+            tenant="SELECT",
+            operator="SELECT, INSERT, UPDATE",
+            auth="SELECT",
+            tenant_rule=owned_by("id"),
+        )
         register_table(
             "tenants_token",
             tenant="SELECT, INSERT, UPDATE",

@@ -26,7 +26,11 @@ class BearerAuthentication(BaseAuthentication):
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")
         if not scheme:
             return None
-        token = find_token(text.strip(), address=request.META.get("REMOTE_ADDR", "")) if scheme.lower() == "bearer" else None
+        token = (
+            find_token(text.strip(), address=request.META.get("REMOTE_ADDR", ""))
+            if scheme.lower() == "bearer"
+            else None
+        )
         if token is None:
             raise not_authenticated()
         return actor_of(token), token.id

@@ -20,16 +20,22 @@ class ExactJSONParser(BaseParser):
 
     media_type = "application/json"
 
-    def parse(self, stream: BinaryIO, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
+    def parse(
+        self, stream: BinaryIO, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
         raw = stream.read()
         if not raw.strip():
             return {}
         try:
-            body = json.loads(raw, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
+            body = json.loads(
+                raw, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates
+            )
         except (UnicodeDecodeError, RecursionError) as error:
             raise ParseError("The body is not JSON in UTF-8.") from error
         except json.JSONDecodeError as error:
-            raise ParseError(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from error
+            raise ParseError(
+                f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+            ) from error
         if not isinstance(body, dict):
             raise ParseError("The body must be a JSON object.")
         if _depth(body) > MAX_DEPTH:
@@ -65,7 +71,9 @@ class ExactJSONRenderer(BaseRenderer):
     format = "json"
     charset = None
 
-    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None) -> bytes:
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
+    ) -> bytes:
         return b"" if data is None else dump_json(data)
 
 

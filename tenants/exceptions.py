@@ -39,7 +39,11 @@ def problem_for(error: Exception) -> Problem:
             return Problem("not_acceptable", "This path answers application/json; accept that or */*.")
         case exceptions.ValidationError():
             errors = list(_flatten(error.detail, ""))
-            return Problem("invalid", errors[0]["detail"] if len(errors) == 1 else "Some fields are not right; see errors.", errors=errors)
+            return Problem(
+                "invalid",
+                errors[0]["detail"] if len(errors) == 1 else "Some fields are not right; see errors.",
+                errors=errors,
+            )
         case exceptions.ParseError() | SuspiciousOperation():
             return Problem("invalid", str(error) or "The request can't be read.")
         case _:
@@ -50,7 +54,10 @@ def _flatten(detail: Any, pointer: str) -> Any:
     """DRF's nested error details as {"pointer", "detail"} rows."""
     if isinstance(detail, dict):
         for key, value in detail.items():
-            yield from _flatten(value, pointer if key == "non_field_errors" else f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}")
+            yield from _flatten(
+                value,
+                pointer if key == "non_field_errors" else f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}",
+            )
     elif isinstance(detail, list) and any(isinstance(item, (dict, list)) for item in detail):
         for index, value in enumerate(detail):
             yield from _flatten(value, f"{pointer}/{index}")
@@ -71,4 +78,6 @@ def answer_bad_request(request: HttpRequest, exception: Exception | None = None)
 
 def answer_server_error(request: HttpRequest) -> HttpResponse:
     """handler500."""
-    return render_problem(Problem("internal_error", "Something went wrong on our side. It was logged under this request id."))
+    return render_problem(
+        Problem("internal_error", "Something went wrong on our side. It was logged under this request id.")
+    )

@@ -43,5 +43,7 @@ class RequestContextMiddleware:
         if not length.isdigit():
             return render_problem(Problem("invalid", "Content-Length must be a whole number."))
         if int(length) > settings.FLEXGATE_MAX_BODY_BYTES:
-            return render_problem(Problem("too_large", f"A request body may have at most {settings.FLEXGATE_MAX_BODY_BYTES} bytes."))
+            return render_problem(
+                Problem("too_large", f"A request body may have at most {settings.FLEXGATE_MAX_BODY_BYTES} bytes.")
+            )
         return self.get_response(request)

@@ -9,7 +9,9 @@ from tenants import clock, ids
 from tenants.actors import Actor
 from tenants.jsonfields import ExactJSONField
 
-SLUG = RegexValidator(r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$", "Use 1 to 40 lower-case letters, digits and inner hyphens.")
+SLUG = RegexValidator(
+    r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$", "Use 1 to 40 lower-case letters, digits and inner hyphens."
+)
 CURRENCY = RegexValidator(r"^[A-Z]{3}$", "Use the three capital letters of ISO 4217, such as EUR.")
 
 
@@ -46,9 +48,13 @@ class Tenant(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(status__in=["active", "suspended"]), name="tenant_is_active_or_suspended"),
+            models.CheckConstraint(
+                condition=Q(status__in=["active", "suspended"]), name="tenant_is_active_or_suspended"
+            ),
             models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="tenant_currency_is_iso_4217"),
-            models.CheckConstraint(condition=Q(slug__regex=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"), name="tenant_slug_is_plain"),
+            models.CheckConstraint(
+                condition=Q(slug__regex=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"), name="tenant_slug_is_plain"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -82,7 +88,9 @@ class Token(models.Model):
     class Meta:
         indexes = [models.Index(fields=["tenant", "id"], name="token_by_tenant")]
         constraints = [
-            models.CheckConstraint(condition=Q(tenant__isnull=True) | Q(expires_at__isnull=False), name="every_tenant_token_expires"),
+            models.CheckConstraint(
+                condition=Q(tenant__isnull=True) | Q(expires_at__isnull=False), name="every_tenant_token_expires"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -28,7 +28,12 @@ class PageRequest:
 
 
 def read_page(
-    queryset: "QuerySet[Any, Any]", page: PageRequest, *, keys: Sequence[str], descending: bool, render: Callable[[Any], Any]
+    queryset: "QuerySet[Any, Any]",
+    page: PageRequest,
+    *,
+    keys: Sequence[str],
+    descending: bool,
+    render: Callable[[Any], Any],
 ) -> dict[str, Any]:
     """{"next", "previous", "results"} of `queryset` (a values() one or of models) ordered by `keys`, which must be unique together."""
     start, backward = _read_cursor(page) if page.cursor else (None, False)
@@ -76,5 +81,3 @@ def _read_cursor(page: PageRequest) -> tuple[list[Any], bool]:
     except (ValueError, signing.BadSignature) as error:
         raise invalid("?cursor", "This cursor was not made for this list; start again without one.") from error
     return values, backward
-
-

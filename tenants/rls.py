@@ -32,7 +32,9 @@ def owned_by(column: str = "tenant_id") -> str:
     return f"{column} = ANY({TENANT_LIST})"
 
 
-def register_table(table: str, *, tenant: str = "", operator: str = "", auth: str = "", tenant_rule: str | None = None) -> None:
+def register_table(
+    table: str, *, tenant: str = "", operator: str = "", auth: str = "", tenant_rule: str | None = None
+) -> None:
     """Declare the rights (comma-separated SQL privileges) of the three roles on `table`."""
     _registry[table] = TableRights(table, tenant, operator, auth, tenant_rule)
 

@@ -40,5 +40,7 @@ def decrypt_text(cipher: str, *, bound_to: str) -> str:
     try:
         text = AESGCM(key).decrypt(blob[:NONCE_BYTES], blob[NONCE_BYTES:], f"{key_id}:{bound_to}".encode())
     except InvalidTag as error:
-        raise SecretUnreadable(f"The secret stored for {bound_to.rpartition(':')[0]} was not written for it.") from error
+        raise SecretUnreadable(
+            f"The secret stored for {bound_to.rpartition(':')[0]} was not written for it."
+        ) from error
     return text.decode()

@@ -111,7 +111,10 @@ def issue_token(
     if expires_at is not None and expires_at <= now:
         raise invalid("/expires_at", "The expiry is in the past; name a later moment.")
     if expires_at is not None and not operator and expires_at > latest:
-        raise invalid("/expires_at", f"A token lives at most {settings.FLEXGATE_TOKEN_MAX_DAYS} days; name an earlier expiry or leave it out.")
+        raise invalid(
+            "/expires_at",
+            f"A token lives at most {settings.FLEXGATE_TOKEN_MAX_DAYS} days; name an earlier expiry or leave it out.",
+        )
     token_id, pepper = ids.new_id(), _peppers().newest
     secret = "".join(secrets.choice(BASE62) for _ in range(SECRET_LENGTH))
     body = f"fxg_{'operator' if operator else 'tenant'}_{settings.FLEXGATE_ENVIRONMENT}_{token_id.hex}_{secret}"
@@ -153,7 +156,11 @@ def revoke_token(actor: Actor, *, tenant_slug: str, token_id: UUID) -> Token:
     """Refuse this token from the next request on, in every process. Revoking twice changes nothing. Problem `not_found`."""
     with acting_as(actor):
         token = (
-            Token.objects.visible_to(actor).select_related("tenant").select_for_update(of=("self",)).filter(id=token_id, tenant__slug=tenant_slug).first()
+            Token.objects.visible_to(actor)
+            .select_related("tenant")
+            .select_for_update(of=("self",))
+            .filter(id=token_id, tenant__slug=tenant_slug)
+            .first()
         )
         if token is None:
             raise not_found()
@@ -168,7 +175,11 @@ def rotate_token(actor: Actor, *, tenant_slug: str, token_id: UUID, overlap: tim
     """A new token with the same name, scopes, networks and expiry; the old one ends after `overlap` (at once with zero)."""
     with acting_as(actor):
         old = (
-            Token.objects.visible_to(actor).select_related("tenant").select_for_update(of=("self",)).filter(id=token_id, tenant__slug=tenant_slug).first()
+            Token.objects.visible_to(actor)
+            .select_related("tenant")
+            .select_for_update(of=("self",))
+            .filter(id=token_id, tenant__slug=tenant_slug)
+            .first()
         )
         if old is None:
             raise not_found()
@@ -176,13 +187,23 @@ def rotate_token(actor: Actor, *, tenant_slug: str, token_id: UUID, overlap: tim
         if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
             raise Problem("state_conflict", "This token has ended; issue a new one instead.")
         issued = issue_token(
-            actor, name=old.name, tenant=old.tenant, scopes=old.scopes, expires_at=old.expires_at, allowed_ips=old.allowed_ips
+            actor,
+            name=old.name,
+            tenant=old.tenant,
+            scopes=old.scopes,
+            expires_at=old.expires_at,
+            allowed_ips=old.allowed_ips,
         )
         ends_at = now + overlap
         if old.expires_at is None or old.expires_at > ends_at:
             old.expires_at = ends_at
             old.save(update_fields=["expires_at"])
         record_audit(
-            actor, "token.rotated", subject_type="token", subject_key=old.id, tenant_id=old.tenant_id, after={"new": issued.row.id, "ends_at": old.expires_at}
+            actor,
+            "token.rotated",
+            subject_type="token",
+            subject_key=old.id,
+            tenant_id=old.tenant_id,
+            after={"new": issued.row.id, "ends_at": old.expires_at},
         )
     return issued

@@ -58,7 +58,11 @@ class AccountDay(models.Model):
     fetched_at = models.DateTimeField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["program_serial", "account_id", "day"], name="one_state_per_account_and_day")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["program_serial", "account_id", "day"], name="one_state_per_account_and_day"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.program_serial}/{self.account_id} {self.day} {self.state}"

@@ -25,7 +25,8 @@ class ApiUser(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(per_minute__gte=1) & Q(per_hour__gte=1) & Q(errors_per_hour__gte=1), name="api_user_limits_are_positive"
+                condition=Q(per_minute__gte=1) & Q(per_hour__gte=1) & Q(errors_per_hour__gte=1),
+                name="api_user_limits_are_positive",
             ),
         ]
 

@@ -44,7 +44,9 @@ class ProgramAccount(models.Model):
     first_seen_at = models.DateTimeField(default=clock.now)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["program", "account_id"], name="one_api_user_per_program_and_account")]
+        constraints = [
+            models.UniqueConstraint(fields=["program", "account_id"], name="one_api_user_per_program_and_account")
+        ]
 
     def __str__(self) -> str:
         return f"{self.program_id}/{self.account_id}"

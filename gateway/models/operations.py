@@ -71,11 +71,14 @@ class Operation(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["tenant", "id"], name="operation_by_tenant"),
-            models.Index(fields=["next_check_at"], name="operations_to_settle", condition=Q(state__in=["sent", "unknown"])),
+            models.Index(
+                fields=["next_check_at"], name="operations_to_settle", condition=Q(state__in=["sent", "unknown"])
+            ),
         ]
         constraints = [
             models.CheckConstraint(
-                condition=Q(state__in=["planned", "sent", "succeeded", "failed", "unknown"]), name="operation_state_is_known"
+                condition=Q(state__in=["planned", "sent", "succeeded", "failed", "unknown"]),
+                name="operation_state_is_known",
             ),
             models.CheckConstraint(
                 condition=Q(state__in=["succeeded", "failed"], settled_at__isnull=False)
@@ -83,7 +86,8 @@ class Operation(models.Model):
                 name="settled_operations_say_when",
             ),
             models.CheckConstraint(
-                condition=Q(state="planned") | Q(state="failed") | Q(sent_at__isnull=False), name="sent_operations_say_when"
+                condition=Q(state="planned") | Q(state="failed") | Q(sent_at__isnull=False),
+                name="sent_operations_say_when",
             ),
             models.UniqueConstraint(
                 fields=["tenant", "idempotency_key"],

@@ -43,7 +43,9 @@ class Assignment(models.Model):
             models.Index(fields=["serial_number", "from_day"], name="assignment_by_serial"),
         ]
         constraints = [
-            models.CheckConstraint(condition=Q(until_day__isnull=True) | Q(until_day__gt=F("from_day")), name="assignment_has_days"),
+            models.CheckConstraint(
+                condition=Q(until_day__isnull=True) | Q(until_day__gt=F("from_day")), name="assignment_has_days"
+            ),
             ExclusionConstraint(
                 name="one_owner_per_serial_and_day",
                 expressions=[
@@ -77,7 +79,9 @@ class Placement(models.Model):
     class Meta:
         indexes = [models.Index(fields=["serial_number", "from_day"], name="placement_by_serial")]
         constraints = [
-            models.CheckConstraint(condition=Q(until_day__isnull=True) | Q(until_day__gt=F("from_day")), name="placement_has_days"),
+            models.CheckConstraint(
+                condition=Q(until_day__isnull=True) | Q(until_day__gt=F("from_day")), name="placement_has_days"
+            ),
             ExclusionConstraint(
                 name="one_place_per_serial_and_day",
                 expressions=[

@@ -1,0 +1,17 @@
+"""The middle floor: the proxy of FortiFlex."""
+
+from importlib import import_module
+
+from django.apps import AppConfig
+
+
+class GatewayConfig(AppConfig):
+    name = "gateway"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        # Celery is loaded here and not in gateway/__init__.py: importing the pure client must not load it.
+        import_module("gateway.celery")
+        from gateway.rights import register_tables
+
+        register_tables()
