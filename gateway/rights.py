@@ -29,7 +29,9 @@ def register_tables() -> None:
     register_table("gateway_config", tenant="SELECT", operator=READ_WRITE, tenant_rule=CONFIG_RULE)
     register_table("gateway_configoffer", tenant="SELECT", operator=READ_WRITE + ", DELETE", tenant_rule=owned_by())
     register_table("gateway_entitlement", tenant="SELECT, UPDATE (labels)", operator=READ_WRITE, tenant_rule=owned_by())
-    register_table("gateway_assignment", tenant="SELECT, UPDATE (labels)", operator=READ_WRITE + ", DELETE", tenant_rule=owned_by())
+    register_table(
+        "gateway_assignment", tenant="SELECT, UPDATE (labels)", operator=READ_WRITE + ", DELETE", tenant_rule=owned_by()
+    )
     register_table("gateway_placement", tenant="SELECT", operator=READ_WRITE + ", DELETE", tenant_rule=PLACEMENT_RULE)
     # A tenant's own request writes its journal row; what came of it is written by the gateway.
     register_table("gateway_operation", tenant="SELECT, INSERT", operator=READ_WRITE, tenant_rule=owned_by())

@@ -10,6 +10,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from gateway.processes import locations, secret_files
+from tenants.logs import configure_logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
@@ -150,3 +151,19 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
+
+# --- Logs: JSON on stderr ---
+FLEXGATE_LOG_LEVEL = env.str("FLEXGATE_LOG_LEVEL", default="INFO")
+if FLEXGATE_LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+    raise ImproperlyConfigured("FLEXGATE_LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR.")
+LOGGING_CONFIG = "logging.config.dictConfig"
+LOGGING = configure_logs(FLEXGATE_LOG_LEVEL)
+
+# --- The seller that statements print ---
+FLEXGATE_SELLER_NAME = env.str("FLEXGATE_SELLER_NAME", default="Your MSP" if FLEXGATE_DEBUG else "")
+FLEXGATE_SELLER_ADDRESS = [
+    line.strip() for line in env.str("FLEXGATE_SELLER_ADDRESS", default="").split("|") if line.strip()
+]
+FLEXGATE_SELLER_TAX_ID = env.str("FLEXGATE_SELLER_TAX_ID", default="")
+# A month is issued from this day of the next month, 09:00 Pacific.
+FLEXGATE_ISSUE_GRACE_DAYS = env.int("FLEXGATE_ISSUE_GRACE_DAYS", default=3)

@@ -8,7 +8,10 @@ class TenantsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from tenants.event_types import register_events
         from tenants.rls import owned_by, register_table
+
+        register_events()
 
         register_table(
             "tenants_tenant",

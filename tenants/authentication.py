@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
@@ -14,7 +15,8 @@ from tenants.context import acting_as
 from tenants.models import Tenant, Token
 from tenants.problems import Problem
 from tenants.scopes import expand_scopes
-from tenants.tokens import parse_token, secret_matches
+from tenants.token_format import parse_token
+from tenants.tokens import secret_matches
 
 LAST_USE_PRECISION = timedelta(minutes=1)  # one write a minute and token, however busy it is
 
@@ -50,7 +52,7 @@ def not_authenticated() -> Problem:
 
 def find_token(text: str, *, address: str) -> Token | None:
     """The live token that `text` is, used from `address`; None for every kind of failure."""
-    presented = parse_token(text)
+    presented = parse_token(text, environment=settings.FLEXGATE_ENVIRONMENT)
     if presented is None:
         return None
     with acting_as(AUTHENTICATOR):

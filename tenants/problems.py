@@ -39,7 +39,10 @@ STATUS_BY_CODE: dict[str, int] = {
 
 
 class Problem(Exception):
-    """Something the caller can act on. `errors`: [{"pointer": "/count", "detail": "…"}] (RFC 6901 into the body, or "?name" for a query parameter)."""
+    """Something the caller can act on.
+
+    `errors`: [{"pointer": "/count", "detail": "…"}], the pointer RFC 6901 into the body or "?name" for a query parameter.
+    """
 
     def __init__(
         self,

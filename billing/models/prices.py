@@ -27,7 +27,9 @@ class Rate(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(until_day__isnull=True) | Q(until_day__gt=F("from_day")), name="rate_has_days"),
+            models.CheckConstraint(
+                condition=Q(until_day__isnull=True) | Q(until_day__gt=F("from_day")), name="rate_has_days"
+            ),
             models.CheckConstraint(condition=Q(price_per_point__gte=0), name="prices_are_never_negative"),
             models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="rate_currency_is_iso_4217"),
             ExclusionConstraint(

@@ -47,7 +47,9 @@ class Statement(models.Model):
     tenant = models.ForeignKey("tenants.Tenant", on_delete=models.PROTECT, related_name="+")
     run = models.ForeignKey(StatementRun, on_delete=models.PROTECT, related_name="statements")
     number = models.CharField(max_length=60, unique=True)
-    kind = models.CharField(max_length=12, choices=[("statement", "statement"), ("credit_note", "credit note")], default="statement")
+    kind = models.CharField(
+        max_length=12, choices=[("statement", "statement"), ("credit_note", "credit note")], default="statement"
+    )
     status = models.CharField(max_length=8, choices=[("draft", "draft"), ("issued", "issued")], default="draft")
     period_from = models.DateField()
     period_to = models.DateField()
@@ -70,7 +72,9 @@ class Statement(models.Model):
         indexes = [models.Index(fields=["tenant", "number"], name="statement_by_tenant")]
         constraints = [
             models.UniqueConstraint(
-                fields=["tenant", "period_from", "kind"], condition=Q(kind="statement"), name="one_statement_per_tenant_and_month"
+                fields=["tenant", "period_from", "kind"],
+                condition=Q(kind="statement"),
+                name="one_statement_per_tenant_and_month",
             ),
             models.CheckConstraint(condition=Q(total__gte=0), name="no_total_is_negative"),
         ]

@@ -3,11 +3,12 @@
 import django.contrib.postgres.fields
 import django.core.validators
 import django.db.models.deletion
+from django.contrib.postgres.operations import BtreeGistExtension, TrigramExtension
+from django.db import migrations, models
+
 import tenants.clock
 import tenants.ids
 import tenants.jsonfields
-from django.contrib.postgres.operations import BtreeGistExtension, TrigramExtension
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):

@@ -1,0 +1,22 @@
+"""Every path of the gateway. No trailing slashes, no redirects; what no route knows gets a problem document."""
+
+from django.urls import include, path
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+
+from gateway.health import answer_alive, answer_ready
+
+urlpatterns = [
+    path("healthz", answer_alive),
+    path("readyz", answer_ready),
+    path("api/v1/", include("tenants.api.urls")),
+    path("api/v1/", include("gateway.api.urls")),
+    path("api/v1/", include("billing.api.urls")),
+    path(
+        "api/v1/schema", SpectacularJSONAPIView.as_view(authentication_classes=[], permission_classes=[]), name="schema"
+    ),
+    path("api/v1/docs", SpectacularSwaggerView.as_view(authentication_classes=[], url_name="schema"), name="docs"),
+]
+
+handler400 = "tenants.exceptions.answer_bad_request"
+handler404 = "tenants.exceptions.answer_not_found"
+handler500 = "tenants.exceptions.answer_server_error"

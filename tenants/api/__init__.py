@@ -1,0 +1,5 @@
+"""The base of every API view, and the ground floor's own views."""
+
+from tenants.api.base import ApiView, etag_of
+
+__all__ = ["ApiView", "etag_of"]

@@ -1,0 +1,60 @@
+"""Serializer fields that several resources share."""
+
+import ipaddress
+from typing import Any
+
+from rest_framework import serializers
+
+
+class NetworkField(serializers.CharField):
+    """An IPv4 or IPv6 network or single address, such as 192.0.2.0/24."""
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        try:
+            return str(ipaddress.ip_network(text))
+        except ValueError as error:
+            raise serializers.ValidationError(
+                "Use a network such as 192.0.2.0/24 or 2001:db8::/32, without host bits."
+            ) from error
+
+
+class StrictBooleanField(serializers.BooleanField):
+    """true or false; DRF's own takes "yes" and 1 as well."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            raise serializers.ValidationError("Use true or false.")
+        return data
+
+
+class StrictIntegerField(serializers.IntegerField):
+    """A whole JSON number; DRF's own takes "3" as well."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            raise serializers.ValidationError("Use a whole number.")
+        return super().to_internal_value(data)
+
+
+class StrictCharField(serializers.CharField):
+    """A JSON string without control characters; DRF's own takes numbers as well."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("Use a string.")
+        if any(ord(char) < 32 and char not in "\t\n" for char in data) or "\x7f" in data:
+            raise serializers.ValidationError("Leave control characters out.")
+        return super().to_internal_value(data)
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """An RFC 9457 problem document, for the OpenAPI description."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    request_id = serializers.CharField()
+    errors = serializers.ListField(child=serializers.DictField(child=serializers.CharField()), required=False)

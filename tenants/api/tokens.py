@@ -1,0 +1,136 @@
+"""A tenant's tokens over REST. The secret is in the 201 and nowhere else."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from tenants.api.base import ApiView
+from tenants.api.fields import NetworkField, StrictCharField, StrictIntegerField
+from tenants.context import acting_as
+from tenants.directory import find_tenant
+from tenants.models import Token
+from tenants.problems import not_found
+from tenants.tokens import IssuedToken, issue_token, revoke_token, rotate_token
+
+
+class TokenCreateSerializer(serializers.Serializer[Any]):
+    name = StrictCharField(max_length=100)
+    scopes = serializers.ListField(child=StrictCharField(max_length=40), min_length=1, max_length=50, required=False)
+    expires_at = serializers.DateTimeField(required=False)
+    allowed_ips = serializers.ListField(child=NetworkField(max_length=50), max_length=100, required=False)
+
+
+class TokenRotateSerializer(serializers.Serializer[Any]):
+    overlap_seconds = StrictIntegerField(
+        min_value=0, max_value=7 * 86_400, default=0, help_text="How long the old token goes on."
+    )
+
+
+class TokenSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    tenant = serializers.CharField()
+    name = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.CharField())
+    allowed_ips = serializers.ListField(child=serializers.CharField())
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(allow_null=True)
+    revoked_at = serializers.DateTimeField(allow_null=True)
+    last_used_at = serializers.DateTimeField(allow_null=True)
+    last_used_from = serializers.CharField(allow_blank=True)
+
+
+class NewTokenSerializer(TokenSerializer):
+    secret = serializers.CharField(help_text="The drop-in API's password; shown this once.")
+    token = serializers.CharField(help_text="The bearer token; shown this once.")
+
+
+class TokenPageSerializer(serializers.Serializer[Any]):
+    next = serializers.CharField(allow_null=True)
+    previous = serializers.CharField(allow_null=True)
+    results = TokenSerializer(many=True)
+
+
+def render_token(token: Token, *, slug: str) -> dict[str, Any]:
+    shown = (
+        "id",
+        "name",
+        "scopes",
+        "allowed_ips",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+        "last_used_at",
+        "last_used_from",
+    )
+    return {"tenant": slug} | {name: getattr(token, name) for name in shown}
+
+
+def render_new_token(issued: IssuedToken, *, slug: str) -> dict[str, Any]:
+    return render_token(issued.row, slug=slug) | {"secret": issued.secret, "token": issued.text}
+
+
+class TokensView(ApiView):
+    scopes = {"GET": "tokens:write", "POST": "tokens:write"}
+
+    @extend_schema(operation_id="list_tokens", responses=TokenPageSerializer, summary="A tenant's tokens")
+    def get(self, request: Request, slug: str) -> Response:
+        self.read_query(paged=True)
+        tenant = find_tenant(self.actor, slug)
+        tokens = Token.objects.visible_to(self.actor).filter(tenant=tenant)
+        return Response(
+            self.page(tokens, keys=("id",), descending=True, render=lambda token: render_token(token, slug=slug))
+        )
+
+    @extend_schema(
+        operation_id="create_token",
+        request=TokenCreateSerializer,
+        responses={201: NewTokenSerializer},
+        summary="Issue a token",
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        with acting_as(self.actor):
+            tenant = find_tenant(self.actor, slug)  # what is not yours is 404 before its body is looked at
+            issued = issue_token(self.actor, tenant=tenant, **self.read_body(TokenCreateSerializer))
+        location = f"/api/v1/tenants/{slug}/tokens/{issued.row.id}"
+        return Response(render_new_token(issued, slug=slug), status=201, headers={"Location": location})
+
+
+class TokenView(ApiView):
+    scopes = {"GET": "tokens:write", "DELETE": "tokens:write"}
+
+    @extend_schema(operation_id="read_token", responses=TokenSerializer, summary="One token, without its secret")
+    def get(self, request: Request, slug: str, token_id: UUID) -> Response:
+        self.read_query()
+        token = Token.objects.visible_to(self.actor).filter(id=token_id, tenant__slug=slug).first()
+        if token is None:
+            raise not_found()
+        return Response(render_token(token, slug=slug))
+
+    @extend_schema(
+        operation_id="revoke_token", responses={204: None}, summary="Revoke a token: refused from the next request on"
+    )
+    def delete(self, request: Request, slug: str, token_id: UUID) -> Response:
+        revoke_token(self.actor, tenant_slug=slug, token_id=token_id)
+        return Response(status=204)
+
+
+class TokenRotateView(ApiView):
+    scopes = {"POST": "tokens:write"}
+
+    @extend_schema(
+        operation_id="rotate_token",
+        request=TokenRotateSerializer,
+        responses={201: NewTokenSerializer},
+        summary="Replace a token",
+    )
+    def post(self, request: Request, slug: str, token_id: UUID) -> Response:
+        body = self.read_body(TokenRotateSerializer)
+        issued = rotate_token(
+            self.actor, tenant_slug=slug, token_id=token_id, overlap=timedelta(seconds=body["overlap_seconds"])
+        )
+        return Response(render_new_token(issued, slug=slug), status=201)
