@@ -1,0 +1,84 @@
+"""The token endpoint (FortiFlex API reference, 1.1 to 1.9): log in, refresh, revoke. One API user has one live token."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from gateway.fortiflex.errors import LoginRefused, NotDone, OutcomeUnknown
+from gateway.fortiflex.exchanging import exchange
+from gateway.fortiflex.wire import UnreadableError, decode_object, encode_object
+
+CLIENT_ID = "flexvm"
+DEFAULT_LIFE = 3660  # seconds; what the endpoint answers for flexvm
+RENEW_BEFORE = timedelta(seconds=120)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    value: str = field(repr=False)
+    expires_at: datetime
+    refresh_token: str | None = field(default=None, repr=False)
+
+    def is_old(self) -> bool:
+        """True shortly before it expires: a call must not outlive it."""
+        return datetime.now(UTC) >= self.expires_at - RENEW_BEFORE
+
+
+def log_in(
+    http: httpx.Client, auth_url: str, *, username: str, password: str, client_id: str = CLIENT_ID, seconds: float = 30
+) -> AccessToken:
+    """Password grant. LoginRefused for wrong credentials; NotDone if the endpoint can't be reached or read (a login changes nothing of ours)."""
+    fields = {"username": username, "password": password, "client_id": client_id, "grant_type": "password"}
+    return _read_token(_post(http, auth_url, fields, seconds=seconds))
+
+
+def refresh_token(
+    http: httpx.Client, auth_url: str, *, token: str, client_id: str = CLIENT_ID, seconds: float = 30
+) -> AccessToken:
+    """Refresh grant. Documented for sister portals, observed for flexvm; the refresh token's own life is unknown."""
+    fields = {"client_id": client_id, "grant_type": "refresh_token", "refresh_token": token}
+    return _read_token(_post(http, auth_url, fields, seconds=seconds))
+
+
+def revoke_token(
+    http: httpx.Client, auth_url: str, *, token: str, client_id: str = CLIENT_ID, seconds: float = 30
+) -> None:
+    """Revoke, at `revoke_token/` beside the token URL [inferred for flexvm]."""
+    base = auth_url.rstrip("/").rpartition("/")[0]
+    _post(http, f"{base}/revoke_token/", {"client_id": client_id, "token": token}, seconds=seconds)
+
+
+def _post(http: httpx.Client, url: str, fields: dict[str, str], *, seconds: float) -> dict[str, Any]:
+    headers = {"Content-Type": "application/json"}
+    try:
+        made, _ = exchange(http, url, path="oauth", body=encode_object(fields), headers=headers, seconds=seconds)
+    except OutcomeUnknown as error:
+        raise NotDone(f"The login did not come through: {error}") from error
+    # The exchange holds the password: it stays here, and errors carry none of it.
+    http_status = made.http_status or 0
+    if 300 <= http_status < 400:
+        raise LoginRefused("The token URL redirects; enter it whole, with its trailing slash.")
+    try:
+        answer = decode_object(made.body) if made.body.strip() else {}
+    except UnreadableError as error:
+        raise NotDone(f"The token endpoint answered HTTP {http_status} and no JSON.") from error
+    if 400 <= http_status < 500 and http_status != 429:
+        said = str(
+            answer.get("error_description") or answer.get("message") or answer.get("error") or f"HTTP {http_status}"
+        )
+        raise LoginRefused(f"The login was refused: {said}")
+    if http_status != 200:
+        raise NotDone(f"The token endpoint answered HTTP {http_status}.")
+    return answer
+
+
+def _read_token(answer: dict[str, Any]) -> AccessToken:
+    value = answer.get("access_token")
+    if not isinstance(value, str) or not value:
+        raise NotDone("The token endpoint answered without an access token.")
+    life = answer.get("expires_in")
+    seconds = life if isinstance(life, int) and not isinstance(life, bool) and life > 0 else DEFAULT_LIFE
+    again = answer.get("refresh_token")
+    return AccessToken(value, datetime.now(UTC) + timedelta(seconds=seconds), again if isinstance(again, str) else None)
