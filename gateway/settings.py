@@ -62,7 +62,7 @@ INSTALLED_APPS = [
     "gateway.apps.GatewayConfig",
     "billing.apps.BillingConfig",
 ]
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "guardian.backends.ObjectPermissionBackend"]
 ANONYMOUS_USER_NAME = None  # guardian: nobody anonymous holds rights
 
 # The shortest list that /api needs; sessions, messages and CSRF belong to a console, not to token clients.
@@ -77,22 +77,16 @@ APPEND_SLASH = False  # a redirect turns a POST into a GET in every FortiFlex cl
 TEMPLATES: list[dict[str, Any]] = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
 
 # --- PostgreSQL: the gateway's role owns nothing; migrations run through "owner" ---
-DATABASE_URL = env.str("DATABASE_URL", default="")
-DATABASE_OWNER_URL = env.str("DATABASE_OWNER_URL", default="")
-EMBEDDED_POSTGRES = not DATABASE_URL
-if DATABASE_URL and not DATABASE_OWNER_URL:
-    DATABASE_OWNER_URL = (
-        DATABASE_URL.replace("//flexgate:", "//flexgate_owner:", 1) if "//flexgate:" in DATABASE_URL else ""
-    )
+EMBEDDED_POSTGRES = not env.str("DATABASE_URL", default="")
+DATABASES: dict[str, dict[str, Any]] = {}
 if EMBEDDED_POSTGRES:
-    DATABASE_URL = locations.embedded_database_url(FLEXGATE_DATA, role="flexgate")
-    DATABASE_OWNER_URL = locations.embedded_database_url(FLEXGATE_DATA, role="flexgate_owner")
-elif not env.str("DATABASE_OWNER_URL", default=""):
-    DATABASE_OWNER_URL = ""  # only what needs the owner (prepare_database, serve) then asks for it
-DATABASES: dict[str, dict[str, Any]] = {"default": env.db_url_config(DATABASE_URL)}
+    DATABASES["default"] = locations.embedded_database(FLEXGATE_DATA, role="flexgate")
+    DATABASES["owner"] = locations.embedded_database(FLEXGATE_DATA, role="flexgate_owner")
+else:
+    DATABASES["default"] = env.db_url("DATABASE_URL")
+    if env.str("DATABASE_OWNER_URL", default=""):  # only what migrates needs it, and says so where it is missing
+        DATABASES["owner"] = env.db_url("DATABASE_OWNER_URL")
 DATABASES["default"] |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
-if DATABASE_OWNER_URL:
-    DATABASES["owner"] = env.db_url_config(DATABASE_OWNER_URL)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Celery: a timer and a wake-up. What is due is always found again in PostgreSQL ---

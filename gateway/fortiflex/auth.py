@@ -6,12 +6,13 @@ from typing import Any
 
 import httpx
 
-from gateway.fortiflex.errors import LoginRefused, NotDone, OutcomeUnknown
+from gateway.fortiflex.errors import LoginRefused, NotDone, NotSent, OutcomeUnknown
 from gateway.fortiflex.exchanging import exchange
 from gateway.fortiflex.wire import UnreadableError, decode_object, encode_object
 
 CLIENT_ID = "flexvm"
 DEFAULT_LIFE = 3660  # seconds; what the endpoint answers for flexvm
+LONGEST_LIFE = 86_400  # more than any FortiCloud portal was seen to give
 RENEW_BEFORE = timedelta(seconds=120)
 
 
@@ -54,9 +55,9 @@ def _post(http: httpx.Client, url: str, fields: dict[str, str], *, seconds: floa
     headers = {"Content-Type": "application/json"}
     try:
         made, _ = exchange(http, url, path="oauth", body=encode_object(fields), headers=headers, seconds=seconds)
-    except OutcomeUnknown as error:
-        raise NotDone(f"The login did not come through: {error}") from error
-    # The exchange holds the password: it stays here, and errors carry none of it.
+    except (NotSent, OutcomeUnknown) as error:
+        # The exchange holds the password: neither it nor the error that carries it may travel on.
+        raise (NotSent if isinstance(error, NotSent) else NotDone)(f"The login did not come through: {error}") from None
     http_status = made.http_status or 0
     if 300 <= http_status < 400:
         raise LoginRefused("The token URL redirects; enter it whole, with its trailing slash.")
@@ -64,7 +65,7 @@ def _post(http: httpx.Client, url: str, fields: dict[str, str], *, seconds: floa
         answer = decode_object(made.body) if made.body.strip() else {}
     except UnreadableError as error:
         raise NotDone(f"The token endpoint answered HTTP {http_status} and no JSON.") from error
-    if 400 <= http_status < 500 and http_status != 429:
+    if http_status in {400, 401, 403} or answer.get("error"):
         said = str(
             answer.get("error_description") or answer.get("message") or answer.get("error") or f"HTTP {http_status}"
         )
@@ -76,9 +77,10 @@ def _post(http: httpx.Client, url: str, fields: dict[str, str], *, seconds: floa
 
 def _read_token(answer: dict[str, Any]) -> AccessToken:
     value = answer.get("access_token")
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value:
         raise NotDone("The token endpoint answered without an access token.")
     life = answer.get("expires_in")
-    seconds = life if isinstance(life, int) and not isinstance(life, bool) and life > 0 else DEFAULT_LIFE
+    usable = isinstance(life, int) and not isinstance(life, bool) and 0 < life <= LONGEST_LIFE
+    seconds = life if usable else DEFAULT_LIFE
     again = answer.get("refresh_token")
     return AccessToken(value, datetime.now(UTC) + timedelta(seconds=seconds), again if isinstance(again, str) else None)

@@ -1,73 +1,13 @@
-"""The FortiFlex client: one call at a time, decoded; what is never safe to repeat is never repeated."""
+"""The FortiFlex client: every call of every resource behind one name."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
-
-import httpx
-
-from gateway.fortiflex.errors import FortiFlexError, OutcomeUnknown, TokenRejected
-from gateway.fortiflex.exchanging import exchange
-from gateway.fortiflex.records import Answer, Exchange
-from gateway.fortiflex.session import Passage, Session
-from gateway.fortiflex.verdicts import judge
-from gateway.fortiflex.wire import UnreadableError, encode_object
-
-T = TypeVar("T")
-Envelope = Mapping[str, Any]
+from gateway.fortiflex.calls.configs import ConfigCalls
+from gateway.fortiflex.calls.entitlements import EntitlementCalls
+from gateway.fortiflex.calls.programs import ProgramCalls
+from gateway.fortiflex.calls.tools import ToolCalls
 
 
-class Caller:
-    """Makes calls for one API user. `api_url` is the v2 base; the v1 base is derived from it for the one call that needs it."""
+class FortiFlexClient(ProgramCalls, ConfigCalls, EntitlementCalls, ToolCalls):
+    """`FortiFlexClient(http, api_url, session)`, where `api_url` is the v2 base.
 
-    def __init__(self, http: httpx.Client, api_url: str, session: Session) -> None:
-        self._http = http
-        self._api_url = api_url.rstrip("/")
-        self._session = session
-
-    def call(
-        self, path: str, payload: Mapping[str, Any], read: Callable[[Envelope], T], *, writes: bool = False
-    ) -> Answer[T]:
-        """POST `payload` to `path` and decode with `read`.
-
-        A refused token is definitely not done, so the call is repeated once with a new one; nothing else ever is.
-        """
-        body = encode_object(payload)
-        with self._session.enter(path, writes=writes) as passage:
-            token = passage.access_token()
-            try:
-                return self._send_once(passage, path, body, token, read, writes=writes)
-            except TokenRejected:
-                token = passage.access_token(rejected=token)
-                return self._send_once(passage, path, body, token, read, writes=writes)
-
-    def _send_once(
-        self, passage: Passage, path: str, body: bytes, token: str, read: Callable[[Envelope], T], *, writes: bool
-    ) -> Answer[T]:
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Accept": "application/json"}
-        if writes:
-            headers["Connection"] = "close"  # never on a kept connection that the other side may be closing this moment
-        try:
-            made, answer_headers = exchange(
-                self._http, self._url_of(path), path=path, body=body, headers=headers, seconds=passage.seconds_left()
-            )
-            value = _decode(made, answer_headers, read)
-        except FortiFlexError as error:
-            passage.record_failure(error)
-            raise
-        passage.record_answer(made)
-        return Answer(value, made)
-
-    def _url_of(self, path: str) -> str:
-        if path.startswith("v1/"):
-            root = self._api_url.lower().rindex("/fortiflex/v2")
-            return f"{self._api_url[:root]}/flexvm/{path}"
-        return f"{self._api_url}/{path}"
-
-
-def _decode(made: Exchange, headers: httpx.Headers, read: Callable[[Envelope], T]) -> T:
-    envelope = judge(made, headers)
-    try:
-        return read(envelope)
-    except UnreadableError as error:
-        # FortiFlex said "done", but not what: for a write that is an unknown outcome.
-        raise OutcomeUnknown("unreadable_answer", str(error), exchange=made) from error
+    Lists come back whole: FortiFlex has no paging. Writes have no idempotency key: a lost answer must be looked up, never re-sent.
+    """

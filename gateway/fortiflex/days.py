@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 PACIFIC = ZoneInfo("America/Los_Angeles")
 ONE_DAY = timedelta(days=1)
 WIRE_TIME = re.compile(
-    r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?)?\s*(Z|[+-]\d{2}:?\d{2})?",
+    r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{1,9}))?)?\s*(Z|[+-]\d{2}:?\d{2})?",
 )
 
 
@@ -26,7 +26,10 @@ def parse_wire_time(text: str) -> datetime:
         raise ValueError(f"{text!r} is no FortiFlex time.")
     day, clock, fraction, offset = match.groups()
     micro = (fraction or "0")[:6].ljust(6, "0")
-    parsed = datetime.fromisoformat(f"{day}T{clock or '00:00:00'}.{micro}{'+00:00' if offset == 'Z' else offset or ''}")
+    clock = clock or "00:00:00"
+    parsed = datetime.fromisoformat(
+        f"{day}T{clock if len(clock) == 8 else clock + ':00'}.{micro}{'+00:00' if offset == 'Z' else offset or ''}"
+    )
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=PACIFIC)
 
 
@@ -50,6 +53,8 @@ def month_bounds(month: str) -> tuple[date, date]:
     if not re.fullmatch(r"\d{4}-\d{2}", month):
         raise ValueError(f"{month!r} is no month; write it as YYYY-MM.")
     first = date.fromisoformat(f"{month}-01")
+    if not 2000 <= first.year <= 2200:
+        raise ValueError(f"{month!r} is not a month of FortiFlex's time.")
     return first, (first + timedelta(days=31)).replace(day=1) - ONE_DAY
 
 

@@ -54,7 +54,7 @@ class TokenRejected(Rejected):
 
 
 class RateLimited(Rejected):
-    """HTTP 429 or -10 (minute), -11 (hour), -12 (token process failed), -30 (too many errors)."""
+    """HTTP 429 or -10 (minute), -11 (hour), -12 (token process failed), -30 (too many errors); `status` says which (0 = 429 alone)."""
 
     def __init__(self, upstream_message: str, *, retry_after_seconds: int | None = None, **more: object) -> None:
         super().__init__(upstream_message, **more)  # type: ignore[arg-type]

@@ -1,8 +1,12 @@
 """Put one request on the wire within a total deadline, and say precisely what came of it."""
 
+import contextlib
+import socket
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 
@@ -12,45 +16,94 @@ from gateway.fortiflex.records import Exchange
 CONNECT_SECONDS = 5.0
 LARGEST_BODY = 64 * 1024 * 1024
 # The request never left: no connection was made, or none was to be had.
-NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL)
+NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+    UnicodeEncodeError,
+)
+
+
+class _Deadline:
+    """Cuts the connection when the time is up: httpx's time-outs are per read, and a peer that dribbles would never end."""
+
+    def __init__(self) -> None:
+        self.passed = False
+        self._socket: socket.socket | None = None
+
+    def watch(self, event: str, info: Mapping[str, Any]) -> None:
+        """httpcore's trace callback: remember the newest socket of this request."""
+        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            self._socket = info["return_value"].get_extra_info("socket")
+
+    def cut(self) -> None:
+        self.passed = True
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    @contextlib.contextmanager
+    def running(self, seconds: float) -> Iterator[None]:
+        timer = threading.Timer(seconds, self.cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
 
 
 def exchange(
     http: httpx.Client, url: str, *, path: str, body: bytes, headers: Mapping[str, str], seconds: float
 ) -> tuple[Exchange, httpx.Headers]:
-    """POST `body` and read the whole answer in at most `seconds`. httpx's own time-outs are per read, so the clock is checked too.
+    """POST `body` on a fresh connection and read the whole answer in at most `seconds`.
 
-    NotSent if nothing left this machine; OutcomeUnknown for everything that fails after that.
+    NotSent if nothing left this machine; OutcomeUnknown for everything that fails after that. A kept connection is never used: the
+    other side may be closing it this moment, which would make every write's outcome unknown.
     """
     sent_at, ends_at = datetime.now(UTC), time.monotonic() + seconds
     if seconds <= 0:
         raise NotSent("No time was left to make the call.")
     timeout = httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds), pool=min(CONNECT_SECONDS, seconds))
+    deadline, received, status = _Deadline(), bytearray(), None
 
-    def so_far(status: int | None = None, received: bytes = b"") -> Exchange:
-        return Exchange(path, body, status, received, sent_at, datetime.now(UTC))
+    def so_far() -> Exchange:
+        return Exchange(path, body, status, bytes(received), sent_at, datetime.now(UTC))
 
-    received, status = bytearray(), None
     try:
-        with http.stream(
-            "POST", url, content=body, headers=dict(headers), timeout=timeout, follow_redirects=False
-        ) as response:
+        with (
+            deadline.running(seconds),
+            http.stream(
+                "POST",
+                url,
+                content=body,
+                headers={**headers, "Connection": "close"},
+                timeout=timeout,
+                follow_redirects=False,
+                extensions={"trace": deadline.watch},
+            ) as response,
+        ):
             status = response.status_code
             for chunk in response.iter_bytes():
                 received += chunk
                 if len(received) > LARGEST_BODY:
-                    raise OutcomeUnknown("unreadable_answer", "The answer is too large.", exchange=so_far(status))
+                    raise OutcomeUnknown("unreadable_answer", "The answer is too large.", exchange=so_far())
                 if time.monotonic() > ends_at:
-                    raise OutcomeUnknown(
-                        "deadline", "The answer took too long.", exchange=so_far(status, bytes(received))
-                    )
-            return so_far(status, bytes(received)), response.headers
+                    raise OutcomeUnknown("deadline", "The answer took too long.", exchange=so_far())
+            return so_far(), response.headers
     except NOT_SENT as error:
         raise NotSent(f"No connection to FortiFlex: {type(error).__name__}.", exchange=so_far()) from error
     except httpx.TimeoutException as error:
+        raise OutcomeUnknown("timeout", "FortiFlex did not answer in time.", exchange=so_far()) from error
+    except httpx.DecodingError as error:
+        raise OutcomeUnknown("unreadable_answer", "The answer could not be unpacked.", exchange=so_far()) from error
+    except (httpx.HTTPError, OSError) as error:
+        if deadline.passed:
+            raise OutcomeUnknown("deadline", "The answer took too long.", exchange=so_far()) from error
         raise OutcomeUnknown(
-            "timeout", "FortiFlex did not answer in time.", exchange=so_far(status, bytes(received))
+            "connection_lost", f"The connection was lost: {type(error).__name__}.", exchange=so_far()
         ) from error
-    except httpx.HTTPError as error:
-        message = f"The connection was lost: {type(error).__name__}."
-        raise OutcomeUnknown("connection_lost", message, exchange=so_far(status, bytes(received))) from error

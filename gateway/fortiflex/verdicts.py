@@ -18,9 +18,13 @@ def judge(exchange: Exchange, headers: httpx.Headers) -> dict[str, Any]:
     http_status = exchange.http_status or 0
     try:
         envelope = decode_object(exchange.body)
+        if envelope.get("message") == SECURITY_TOKEN:  # whatever the HTTP code, and whatever the status (reference 1.9)
+            raise TokenRejected(SECURITY_TOKEN, status=-1, http_status=http_status, exchange=exchange)
         status = _status_of(envelope)
     except UnreadableError as error:
         raise _verdict_without_envelope(exchange, headers, str(error)) from error
+    if 300 <= http_status < 400:
+        raise OutcomeUnknown("unreadable_answer", "FortiFlex redirected the call.", exchange=exchange)
     if http_status >= 500:
         raise OutcomeUnknown("server_error", f"FortiFlex answered HTTP {http_status}.", exchange=exchange)
     if status == 0 and 200 <= http_status < 300:
@@ -30,8 +34,6 @@ def judge(exchange: Exchange, headers: httpx.Headers) -> dict[str, Any]:
             "unreadable_answer", f"FortiFlex answered success with HTTP {http_status}.", exchange=exchange
         )
     message, code = str(envelope.get("message") or ""), _error_code(envelope.get("error"))
-    if message == SECURITY_TOKEN:
-        raise TokenRejected(message, status=status, http_status=http_status, error_code=code, exchange=exchange)
     if status in LIMIT_STATUSES or http_status == 429:
         raise RateLimited(
             message,
@@ -49,7 +51,7 @@ def _verdict_without_envelope(exchange: Exchange, headers: httpx.Headers, why: s
     if http_status == 429:
         return RateLimited(
             "Too many requests.",
-            status=-10,
+            status=0,
             http_status=429,
             exchange=exchange,
             retry_after_seconds=_retry_after(headers),
@@ -76,4 +78,4 @@ def _error_code(error: Any) -> str | None:
 
 def _retry_after(headers: httpx.Headers) -> int | None:
     value = headers.get("Retry-After", "")
-    return int(value) if value.isdigit() else None
+    return int(value) if value.isascii() and value.isdigit() else None

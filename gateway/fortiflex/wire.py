@@ -18,7 +18,7 @@ def decode_object(body: bytes) -> dict[str, Any]:
     """JSON with exact numbers: fractions become Decimal from their own text. UnreadableError for everything that is no object."""
     try:
         decoded = json.loads(body, parse_float=Decimal, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, InvalidOperation) as error:
         raise UnreadableError("The answer is not JSON.") from error
     if not isinstance(decoded, dict):
         raise UnreadableError("The answer is JSON, but no object.")
@@ -40,11 +40,13 @@ def read_list(envelope: Mapping[str, Any], *keys: str) -> list[dict[str, Any]]:
         if key in envelope:
             payload = envelope[key]
             if payload is None:
-                return []
+                continue  # the other key may hold it: FortiFlex uses `vms` where it means `entitlements`
             items = payload if isinstance(payload, list) else [payload]
             if all(isinstance(item, dict) for item in items):
                 return items
             raise UnreadableError(f"'{key}' is neither objects nor null.")
+    if any(key in envelope for key in keys):
+        return []
     raise UnreadableError(f"The answer has none of {', '.join(keys)}.")
 
 
@@ -66,7 +68,7 @@ def read_balance(raw: Mapping[str, Any]) -> records.ProgramBalance:
 
 
 def read_config(raw: Mapping[str, Any]) -> records.Config:
-    product = raw.get("productType") or {}
+    product = _object(raw.get("productType"))
     return records.Config(
         id=_whole(raw, "id"),
         name=str(raw.get("name") or ""),
@@ -76,8 +78,8 @@ def read_config(raw: Mapping[str, Any]) -> records.Config:
         product_type_id=_whole(product, "id"),
         product=str(product.get("name") or ""),
         parameters=tuple(
-            records.ConfigParameter(_whole(item, "id"), str(item.get("value")), str(item.get("name") or ""))
-            for item in raw.get("parameters") or []
+            records.ConfigParameter(_whole(item, "id"), _value(item), str(item.get("name") or ""))
+            for item in _objects(raw.get("parameters"))
         ),
         raw=raw,
     )
@@ -131,8 +133,8 @@ def read_product_type(raw: Mapping[str, Any]) -> records.ProductType:
     return records.ProductType(
         id=_whole(raw, "productTypeId"),
         name=str(raw.get("name") or ""),
-        form_factor=str((raw.get("formFactor") or {}).get("name") or ""),
-        parameters=tuple(_read_parameter_type(item) for item in raw.get("parameters") or []),
+        form_factor=str(_object(raw.get("formFactor")).get("name") or ""),
+        parameters=tuple(_read_parameter_type(item) for item in _objects(raw.get("parameters"))),
         raw=raw,
     )
 
@@ -149,8 +151,8 @@ def _read_parameter_type(raw: Mapping[str, Any]) -> records.ParameterType:
         max_value=limit("maxValue"),
         step=limit("step"),
         valid_values=tuple(
-            records.ValidValue(str(item.get("value")), str(item.get("description") or ""))
-            for item in raw.get("validValues") or []
+            records.ValidValue(_value(item), str(item.get("description") or ""))
+            for item in _objects(raw.get("validValues"))
         ),
     )
 
@@ -176,10 +178,29 @@ def _whole(raw: Mapping[str, Any], key: str) -> int:
     value = raw.get(key)
     if isinstance(value, bool) or not isinstance(value, (int, str, Decimal)):
         raise UnreadableError(f"'{key}' is no whole number.")
-    try:
-        return int(value)
-    except ValueError as error:
-        raise UnreadableError(f"'{key}' is no whole number.") from error
+    text = str(value).strip()
+    if not text.isascii() or not text.removeprefix("-").isdigit():
+        raise UnreadableError(f"'{key}' is no whole number.")
+    return int(text)
+
+
+def _value(raw: Mapping[str, Any]) -> str:
+    value = raw.get("value")
+    return "" if value is None else str(value)
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise UnreadableError("Something that should be an object is none.")
+    return value
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise UnreadableError("Something that should be a list is none.")
+    return [_object(item) for item in value]
 
 
 def _text(raw: Mapping[str, Any], key: str) -> str:
@@ -193,5 +214,5 @@ def _day(value: Any) -> date | None:
     """A date that can't be read passes as unknown: FortiFlex has more date forms than anybody has written down."""
     try:
         return parse_wire_day(str(value)) if value else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
