@@ -18,7 +18,9 @@ class DatabaseNotPrepared(RuntimeError):
 def prepare_database(*, verbosity: int = 0) -> bool:
     """Migrate as the owner and apply grants; True if anything changed. Safe to repeat, and from several processes at once."""
     if "owner" not in settings.DATABASES:
-        raise DatabaseNotPrepared("DATABASE_OWNER_URL is not set: migrations run as the owner of the tables, the gateway as a role that owns nothing.")
+        raise DatabaseNotPrepared(
+            "DATABASE_OWNER_URL is not set: migrations run as the owner of the tables, the gateway as a role that owns nothing."
+        )
     connection = connections["owner"]
     try:
         with connection.cursor() as cursor:
@@ -39,7 +41,9 @@ def _require_roles(connection: object) -> None:
     """The group roles exist, and the gateway's login role may become each of them. Created here where the owner may."""
     login = settings.DATABASES["default"]["USER"]
     with connection.cursor() as cursor:  # type: ignore[attr-defined]
-        cursor.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [[*GROUP_ROLES, "flexgate", "flexgate_owner"]])
+        cursor.execute(
+            "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [[*GROUP_ROLES, "flexgate", "flexgate_owner"]]
+        )
         present = {row[0] for row in cursor.fetchall()}
         missing = [role for role in GROUP_ROLES if role not in present]
         if not missing and {login, "flexgate_owner"} <= present | {login}:
@@ -48,6 +52,8 @@ def _require_roles(connection: object) -> None:
         statements = [f"CREATE ROLE {role} NOLOGIN" for role in missing]
         statements.append(f"GRANT {', '.join(GROUP_ROLES)} TO {login}")
         if not cursor.fetchone()[0]:
-            raise DatabaseNotPrepared("The owner may not create roles. Run this as a superuser, then again:\n" + ";\n".join(statements) + ";")
+            raise DatabaseNotPrepared(
+                "The owner may not create roles. Run this as a superuser, then again:\n" + ";\n".join(statements) + ";"
+            )
         for statement in statements:
             cursor.execute(statement)

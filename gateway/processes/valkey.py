@@ -19,8 +19,22 @@ def start_valkey(data_dir: Path) -> "subprocess.Popen[bytes]":
     """Start and wait until it answers."""
     socket = broker_socket(data_dir)
     socket.unlink(missing_ok=True)
-    command = [str(wheel_binary()), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700", "--save", "", "--appendonly", "no"]
-    server = start_tethered([*command, "--dir", str(data_dir)], death_signal=signal.SIGTERM, log=data_dir / "valkey.log")
+    command = [
+        str(wheel_binary()),
+        "--port",
+        "0",
+        "--unixsocket",
+        str(socket),
+        "--unixsocketperm",
+        "700",
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+    ]
+    server = start_tethered(
+        [*command, "--dir", str(data_dir)], death_signal=signal.SIGTERM, log=data_dir / "valkey.log"
+    )
     ends_at = time.monotonic() + START_SECONDS
     while time.monotonic() < ends_at:
         if server.poll() is not None:
