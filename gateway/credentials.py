@@ -1,0 +1,137 @@
+"""API users: entered, proven by a login, changed. The password is write-only and encrypted, bound to its row."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from gateway.access_tokens import forget_token
+from gateway.fortiflex.auth import log_in
+from gateway.fortiflex.errors import LoginRefused, NotDone
+from gateway.models import ApiUser, UpstreamLane
+from gateway.upstream import shared_http
+from tenants import ids
+from tenants.actors import Actor
+from tenants.audit import record_audit
+from tenants.context import acting_as
+from tenants.models import Tenant
+from tenants.problems import Problem, invalid
+from tenants.secrets import decrypt_text, encrypt_text
+
+DEFAULT_API_URL = "https://support.fortinet.com/ES/api/fortiflex/v2"
+DEFAULT_AUTH_URL = "https://customerapiauth.fortinet.com/api/v1/oauth/token/"
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class ApiUserFields:
+    """What an operator enters. None = leave as it is (on an update) or the default (on creation)."""
+
+    username: str | None = None
+    password: str | None = None
+    api_url: str | None = None
+    auth_url: str | None = None
+    tenant: Tenant | None = None
+    serves_everybody: bool = False
+    per_minute: int | None = None
+    per_hour: int | None = None
+    errors_per_hour: int | None = None
+    enabled: bool | None = None
+
+    def __repr__(self) -> str:
+        return f"ApiUserFields(username={self.username!r})"
+
+
+def save_api_user(actor: Actor, *, name: str, fields: ApiUserFields) -> tuple[ApiUser, bool]:
+    """Create or update the API user called `name`; (row, created). Nothing is stored that FortiFlex does not let in.
+
+    Problem `invalid` names the field. A changed URL or user name needs the password again: else a stored password could be sent elsewhere.
+    """
+    with acting_as(actor):
+        row = ApiUser.objects.filter(name=name).first()
+    created = row is None
+    row = row or ApiUser(id=ids.new_id(), name=name, api_url=DEFAULT_API_URL, auth_url=DEFAULT_AUTH_URL)
+    before = None if created else describe_api_user(row)
+    moved = _apply(row, fields)
+    if created and not (fields.username and fields.password):
+        raise invalid("/password", "A new API user needs its username and password.")
+    if moved and not created and fields.password is None:
+        raise invalid("/password", "Enter the password again: it would be sent to another URL or for another user.")
+    if fields.password is not None:
+        _prove(row, fields.password)
+        row.password_encrypted = encrypt_text(fields.password, bound_to=f"api_user:{row.id}:password")
+    with acting_as(actor):
+        row.save(force_insert=created)
+        UpstreamLane.objects.get_or_create(api_user=row)
+        record_audit(
+            actor,
+            "api_user.created" if created else "api_user.changed",
+            subject_type="api_user",
+            subject_key=name,
+            tenant_id=row.tenant_id,
+            before=before,
+            after=describe_api_user(row) | {"password": "changed" if fields.password else "as before"},
+        )
+    if fields.password is not None:
+        forget_token(row)
+    return row, created
+
+
+def read_password(api_user: ApiUser) -> str:
+    return decrypt_text(api_user.password_encrypted, bound_to=f"api_user:{api_user.id}:password")
+
+
+def describe_api_user(row: ApiUser) -> dict[str, object]:
+    """An API user as audit and API show it: no secret in it."""
+    names = (
+        "name",
+        "username",
+        "api_url",
+        "auth_url",
+        "per_minute",
+        "per_hour",
+        "errors_per_hour",
+        "enabled",
+        "created_at",
+    )
+    return {name: getattr(row, name) for name in names} | {"tenant": row.tenant.slug if row.tenant else None}
+
+
+def _apply(row: ApiUser, fields: ApiUserFields) -> bool:
+    """Copy what was given; True if user name or a URL changed."""
+    moved = False
+    for name in ("username", "api_url", "auth_url"):
+        value = getattr(fields, name)
+        if value is not None and value != getattr(row, name):
+            if name != "username":
+                _check_url(name, value)
+            setattr(row, name, value)
+            moved = True
+    for name in ("per_minute", "per_hour", "errors_per_hour", "enabled"):
+        value = getattr(fields, name)
+        if value is not None:
+            setattr(row, name, value)
+    if fields.tenant is not None or fields.serves_everybody:
+        row.tenant = fields.tenant
+    return moved
+
+
+def _check_url(name: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise invalid(f"/{name}", "This is no URL.") from None
+    if parts.scheme not in {"https", "http"} or not host or parts.username or parts.query or parts.fragment:
+        raise invalid(f"/{name}", "Enter an https URL without credentials, query or fragment.")
+    if parts.scheme == "http" and host not in LOOPBACK:
+        raise invalid(f"/{name}", "Use https: a password would travel in clear. http is for loopback alone.")
+
+
+def _prove(row: ApiUser, password: str) -> None:
+    try:
+        log_in(shared_http(), row.auth_url, username=row.username, password=password, seconds=30)
+    except LoginRefused as error:
+        raise invalid("/password", f"FortiFlex does not let this API user in. {error}") from None
+    except NotDone as error:
+        raise Problem(
+            "upstream_unavailable", f"The token URL can't be reached, so the credentials are not proven. {error}"
+        ) from None

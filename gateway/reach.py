@@ -1,0 +1,73 @@
+"""What a tenant may use (product: "What a tenant may use"): programs and accounts, and the API user that each is read through.
+
+Looks as the gateway itself, because a tenant's role can't read API users, and hands back plain values.
+"""
+
+from dataclasses import dataclass
+
+from django.db.models import Q
+
+from gateway.models import ApiUser, Program, ProgramAccount
+from tenants.actors import system
+from tenants.context import acting_as
+from tenants.models import Tenant
+
+REACH = system("reach")
+
+
+@dataclass(frozen=True, slots=True)
+class ReachedAccount:
+    program_serial: str
+    account_id: int
+    api_user: ApiUser
+
+
+def accounts_for(tenant: Tenant | None) -> list[ReachedAccount]:
+    """The (program, account) pairs that `tenant` may use, in a fixed order; None = the operator, who may use all.
+
+    Left out = those of the API users that serve this tenant alone or, if there are none, of those that serve nobody alone.
+    """
+    with acting_as(REACH):
+        rows = ProgramAccount.objects.select_related("api_user").order_by("program_id", "account_id")
+        rows = rows.filter(api_user__enabled=True)
+        if tenant is not None:
+            rows = rows.filter(_rule_for(tenant))
+        return [ReachedAccount(row.program_id, row.account_id, row.api_user) for row in rows]
+
+
+def programs_for(tenant: Tenant | None) -> list[Program]:
+    """The programs among `accounts_for`, by serial."""
+    serials = {reached.program_serial for reached in accounts_for(tenant)}
+    with acting_as(REACH):
+        return list(Program.objects.filter(serial_number__in=serials).order_by("serial_number"))
+
+
+def api_user_for(program_serial: str, account_id: int) -> ApiUser | None:
+    """The one API user that this (program, account) is read through."""
+    with acting_as(REACH):
+        row = (
+            ProgramAccount.objects.select_related("api_user")
+            .filter(program_id=program_serial, account_id=account_id)
+            .first()
+        )
+    return row.api_user if row else None
+
+
+def is_used_by_one_tenant(program_serial: str, tenant: Tenant) -> bool:
+    """Whether `tenant` alone may use the program, so that its balance tells nothing about anybody else."""
+    with acting_as(REACH):
+        others = list(Tenant.objects.exclude(id=tenant.id))
+    return all(program_serial not in {reached.program_serial for reached in accounts_for(other)} for other in others)
+
+
+def _rule_for(tenant: Tenant) -> Q:
+    if tenant.programs is None and tenant.account_ids is None:
+        if ApiUser.objects.filter(tenant=tenant, enabled=True).exists():
+            return Q(api_user__tenant=tenant)
+        return Q(api_user__tenant__isnull=True)
+    rule = Q(api_user__tenant=tenant) | Q(api_user__tenant__isnull=True)
+    if tenant.programs is not None:
+        rule &= Q(program_id__in=tenant.programs)
+    if tenant.account_ids is not None:
+        rule &= Q(account_id__in=tenant.account_ids)
+    return rule

@@ -1,0 +1,56 @@
+"""From an ApiUser row to a ready client behind its gate. The only place that knows httpx settings."""
+
+import threading
+from http.cookiejar import DefaultCookiePolicy
+
+import httpx
+
+from gateway.access_tokens import AccessTokens
+from gateway.fortiflex.client import FortiFlexClient
+from gateway.gate import GatedSession
+from gateway.models import ApiUser
+
+INTERACTIVE_WAIT = 15.0  # seconds that a person's request waits for its turn, inside the 20 s that it may take in all
+BACKGROUND_WAIT = 3700.0  # background work waits out a full hour's window rather than fail
+CALL_SECONDS = 60.0  # total deadline of one call; seen round trips are below 2 s
+
+_lock = threading.Lock()
+_http: httpx.Client | None = None
+_transport: httpx.BaseTransport | None = None
+
+
+def client_for(api_user: ApiUser, *, interactive: bool, wait_seconds: float | None = None) -> FortiFlexClient:
+    """A client for this API user. `interactive` = somebody waits for the answer; else it waits for its turn as long as it takes."""
+    http = _shared_http()
+    wait = wait_seconds if wait_seconds is not None else INTERACTIVE_WAIT if interactive else BACKGROUND_WAIT
+    session = GatedSession(api_user, AccessTokens(http), wait_seconds=wait, call_seconds=CALL_SECONDS)
+    return FortiFlexClient(http, api_user.api_url, session)
+
+
+def install_transport(transport: httpx.BaseTransport | None) -> None:
+    """Put another transport under every client from now on (tests: the sandbox); None = the real network again."""
+    global _http, _transport
+    with _lock:
+        _transport, _http = transport, None
+
+
+def _shared_http() -> httpx.Client:
+    """One client per process: building one costs 30 ms for its TLS context alone."""
+    global _http
+    with _lock:
+        if _http is None:
+            _http = httpx.Client(
+                transport=_transport,
+                trust_env=False,  # a proxy variable of the host must not see credentials
+                follow_redirects=False,
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+                headers={"User-Agent": "flexgate"},
+            )
+            # Several API users share this client: no cookie of one may travel with another.
+            _http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        return _http
+
+
+def shared_http() -> httpx.Client:
+    """For the one caller that logs in without an ApiUser row yet: proving credentials."""
+    return _shared_http()
