@@ -12,6 +12,8 @@ class GatewayConfig(AppConfig):
     def ready(self) -> None:
         # Celery is loaded here and not in gateway/__init__.py: importing the pure client must not load it.
         import_module("gateway.celery")
+        from gateway.event_types import register_events
         from gateway.rights import register_tables
 
         register_tables()
+        register_events()

@@ -1,0 +1,121 @@
+"""One pass over everything an API user can see. All answers of an account are fetched first, then applied in one transaction, or not at all."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from gateway.fortiflex import records
+from gateway.fortiflex.client import FortiFlexClient
+from gateway.fortiflex.errors import FortiFlexError, LoginRefused, NotSent, Rejected
+from gateway.mirror.apply import Changes, apply_configs, apply_entitlements, apply_programs
+from gateway.models import ApiUser, Config, Program, ProgramAccount
+from gateway.ownership import ensure_flipped
+from gateway.upstream import client_for
+from tenants import clock
+from tenants.actors import system
+from tenants.context import acting_as
+
+SYNC = system("sync")
+log = structlog.get_logger("flexgate.sync")
+Progress = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class SyncReport:
+    """What a pass did. `failed`: (program, account) and why; its mirror stands as it was."""
+
+    api_user: str
+    accounts: int = 0
+    new: int = 0
+    changed: int = 0
+    vanished: int = 0
+    configs: int = 0
+    failed: list[tuple[str, int, str]] = field(default_factory=list)
+
+    def add(self, changes: Changes) -> None:
+        self.new += len(changes.new)
+        self.changed += len(changes.changed)
+        self.vanished += len(changes.vanished)
+
+
+def sync_api_user(
+    api_user: ApiUser, *, client: FortiFlexClient | None = None, progress: Progress = lambda _: None
+) -> SyncReport:
+    """Mirror programs, configs and entitlements of every account that is read through `api_user`.
+
+    Raises FortiFlexError only where nothing at all could be read (no lane, login refused); one account's failure is in the report.
+    """
+    ensure_flipped()
+    client, report = client or client_for(api_user, interactive=False), SyncReport(api_user.name)
+    listed = client.list_programs().value
+    with acting_as(SYNC):
+        apply_programs(listed)
+        by_hand = Program.objects.filter(accounts__api_user=api_user).values_list("serial_number", flat=True)
+        serials = sorted({program.serial_number for program in listed} | set(by_hand))
+    for serial in serials:
+        progress(serial)
+        _sync_program(api_user, client, serial, report)
+    return report
+
+
+def _sync_program(api_user: ApiUser, client: FortiFlexClient, serial: str, report: SyncReport) -> None:
+    try:
+        configs = client.list_configs(serial).value
+    except (NotSent, LoginRefused):
+        raise
+    except FortiFlexError as error:
+        report.failed.append((serial, 0, str(error)))
+        log.warning("configs not read", api_user=api_user.name, program=serial, reason=str(error))
+        return
+    balance = _read_balance(client, serial)
+    with acting_as(SYNC):
+        program = Program.objects.get(pk=serial)
+        if balance is not None and balance.point_balance != program.point_balance:
+            program.point_balance = balance.point_balance
+            program.save(update_fields=["point_balance"])
+        # The root account is named by the program itself, member accounts only by their configs.
+        for account_id in {program.account_id} | {config.account_id for config in configs}:
+            ProgramAccount.objects.get_or_create(
+                program=program, account_id=account_id, defaults={"api_user": api_user}
+            )
+        rows = list(ProgramAccount.objects.filter(program=program, api_user=api_user).order_by("account_id"))
+        mine = {row.account_id for row in rows}
+        report.configs += len(apply_configs([config for config in configs if config.account_id in mine]).changed)
+        _mark_vanished_configs(serial, mine, {config.id for config in configs})
+    for row in rows:
+        _sync_account(client, row, report)
+
+
+def _sync_account(client: FortiFlexClient, row: ProgramAccount, report: SyncReport) -> None:
+    try:
+        found = client.list_entitlements(account_id=row.account_id, program_serial=row.program_id).value
+        with acting_as(SYNC):
+            changes = apply_entitlements(
+                found, program_serial=row.program_id, account_id=row.account_id, complete=True, ours=False
+            )
+            ProgramAccount.objects.filter(pk=row.pk).update(mirrored_at=clock.now())
+    except (NotSent, LoginRefused):
+        raise
+    except (FortiFlexError, LookupError) as error:
+        report.failed.append((row.program_id, row.account_id, str(error)))
+        log.warning("account not mirrored", program=row.program_id, account=row.account_id, reason=str(error))
+        return
+    report.accounts += 1
+    report.add(changes)
+
+
+def _read_balance(client: FortiFlexClient, serial: str) -> records.ProgramBalance | None:
+    """Only prepaid programs have one; the prefix is a hint (reference 3.1), and a refusal costs an error, so postpaid ones are not asked."""
+    if not serial.startswith("ELAVMR"):
+        return None
+    try:
+        return client.get_balance(serial).value
+    except Rejected:
+        return None
+
+
+def _mark_vanished_configs(serial: str, accounts: set[int], found: set[int]) -> None:
+    Config.objects.filter(program_id=serial, account_id__in=accounts, vanished_at__isnull=True).exclude(
+        id__in=found
+    ).update(vanished_at=clock.now())
