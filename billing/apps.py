@@ -8,7 +8,10 @@ class BillingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from billing.event_types import register_events
         from tenants.rls import owned_by, register_table
+
+        register_events()
 
         # The operator's prices reach no tenant: a tenant sees the unit price on its own lines.
         register_table("billing_rate", operator="SELECT, INSERT, UPDATE")

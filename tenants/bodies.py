@@ -4,7 +4,7 @@ import datetime
 import json
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, BinaryIO
+from typing import IO, Any
 from uuid import UUID
 
 import orjson
@@ -21,7 +21,7 @@ class ExactJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(
-        self, stream: BinaryIO, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         raw = stream.read()
         if not raw.strip():

@@ -13,7 +13,7 @@ class ExactDecoder(json.JSONDecoder):
         super().__init__(**(kwargs | {"parse_float": Decimal}))
 
 
-class ExactJSONField(models.JSONField):  # type: ignore[type-arg]
+class ExactJSONField(models.JSONField):
     """A JSONField whose numbers stay exact."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -4,22 +4,26 @@ q(D,D+1) + q(D+1,D+2) − q(D,D+2) of one serial is its day D+1 if endDate count
 consumed on all three days proves the 0; the days are old enough to be final.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+import structlog
 from django.db.models import Count, Q
 
 from gateway.days import today
 from gateway.fortiflex.client import FortiFlexClient
+from gateway.fortiflex.errors import FortiFlexError
 from gateway.ledger.fetch import LEDGER, Asked, fetch_points
 from gateway.models import ApiUser, EndDateCalibration, Entitlement, ProgramAccount
+from gateway.upstream import client_for
 from tenants import clock
 from tenants.context import acting_as
 
 DAYS_BACK = 5  # D; so that D+2 is three Pacific days old
 EVIDENCE_SERIALS = 20
+log = structlog.get_logger("flexgate.ledger")
 Totals = Mapping[str, Decimal]
 
 
@@ -106,7 +110,7 @@ def _candidates(api_user: ApiUser, start: date) -> list[tuple[str, int, set[str]
         return found[:3]
 
 
-def _evidence(totals: list[Totals]) -> dict[str, Any]:
+def _evidence(totals: Sequence[Totals]) -> dict[str, Any]:
     serials = sorted(totals[0].keys() | totals[1].keys() | totals[2].keys())[:EVIDENCE_SERIALS]
     return {serial: [total.get(serial, Decimal(0)) for total in totals] for serial in serials}
 
@@ -127,3 +131,18 @@ def _store(api_url: str, *, counts: "bool | str | None", evidence: dict[str, Any
         return EndDateCalibration.objects.create(
             api_url=api_url, end_day_counts=found, evidence=evidence, found_at=clock.now()
         )
+
+
+def recalibrate_all() -> None:
+    """Look once more for every API URL, before a statement run. A URL that can't be asked now keeps its standing finding, and says so in the log."""
+    with acting_as(LEDGER):
+        users = list(ApiUser.objects.filter(enabled=True).order_by("api_url", "name"))
+    done: set[str] = set()
+    for api_user in users:
+        if api_user.api_url in done:
+            continue
+        try:
+            if calibrate(api_user, client_for(api_user, interactive=True)) is not None:
+                done.add(api_user.api_url)
+        except FortiFlexError as error:
+            log.warning("calibration not repeated", api_user=api_user.name, reason=str(error))

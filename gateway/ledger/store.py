@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection
 
@@ -72,7 +73,7 @@ def ensure_month(day: date) -> None:
 
 
 def _upsert(fetched: Fetched, day: date, totals: Mapping[str, Decimal]) -> None:
-    parameters = {
+    parameters: dict[str, Any] = {
         "day": day,
         "program": fetched.row.program_serial,
         "account": fetched.row.account_id,

@@ -107,7 +107,7 @@ class ApiView(APIView):
         request = PageRequest(
             actor=self.actor,
             path=self.request.path,
-            filters={name: value for name, value in given.items() if name not in {"limit", "cursor"}},
+            filters={name: str(value) for name, value in given.items() if name not in {"limit", "cursor"}},
             limit=int(limit),
             cursor=given.get("cursor"),
         )
@@ -122,7 +122,7 @@ class ApiView(APIView):
             )
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        response = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[assignment]
+        response = super().finalize_response(request, response, *args, **kwargs)
         response["Cache-Control"] = "private, no-cache"
         if (
             request.method in {"GET", "HEAD"}

@@ -1,0 +1,75 @@
+"""`manage.py sync`: refresh the mirror; with --rebuild, propose an owner for every tagged entitlement."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from gateway.adoption import confirm_proposals, read_proposals
+from gateway.fortiflex.errors import FortiFlexError
+from gateway.mirror import sync_api_user
+from gateway.models import ApiUser
+from tenants.actors import system
+from tenants.context import acting_as
+
+SYNC = system("sync")
+
+
+class Command(BaseCommand):
+    help = "Refresh the mirror of programs, configs and entitlements. Writes nothing where nothing changed; safe to run twice."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--api-user", metavar="NAME", help="this one alone")
+        parser.add_argument(
+            "--rebuild", action="store_true", help="list the owners that tags propose where the database knows none"
+        )
+        parser.add_argument(
+            "--confirm", action="store_true", help="with --rebuild: assign what the tags propose, from each start day"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["confirm"] and not options["rebuild"]:
+            raise CommandError("--confirm goes with --rebuild.")
+        console, failed = Console(stderr=False), False
+        with acting_as(SYNC):
+            users = ApiUser.objects.filter(enabled=True).order_by("name")
+            chosen = list(users.filter(name=options["api_user"]) if options["api_user"] else users)
+        if not chosen:
+            raise CommandError("There is no such API user; add one with manage.py add_api_user.")
+        table = Table("API user", "accounts", "new", "changed", "vanished", "configs changed", "not read")
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("Mirroring", total=len(chosen))
+            for user in chosen:
+                try:
+                    report = sync_api_user(user)
+                except FortiFlexError as error:
+                    failed = True
+                    table.add_row(user.name, "", "", "", "", "", str(error))
+                    continue
+                finally:
+                    progress.advance(task)
+                failed = failed or bool(report.failed)
+                numbers = (report.accounts, report.new, report.changed, report.vanished, report.configs)
+                troubles = "; ".join(f"{program}/{account}: {why}" for program, account, why in report.failed)
+                table.add_row(user.name, *map(str, numbers), troubles)
+        console.print(table)
+        if options["rebuild"]:
+            self._rebuild(console, confirm=options["confirm"])
+        if failed:
+            raise CommandError("Not everything could be read; what is above stands, the rest is as it was.")
+
+    def _rebuild(self, console: Console, *, confirm: bool) -> None:
+        table = Table("serial", "tag names", "from", "tenant exists")
+        for proposal in read_proposals(SYNC):
+            table.add_row(
+                proposal.serial_number,
+                proposal.slug,
+                str(proposal.from_day),
+                "yes" if proposal.tenant_exists else "no, create it first",
+            )
+        console.print(table)
+        if confirm:
+            console.print(f"{confirm_proposals(SYNC)} entitlements assigned.")
