@@ -1,0 +1,78 @@
+"""Programs that the caller may use, with the balance where it tells nothing about anybody else."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from gateway.consumption import points_this_month
+from gateway.days import today
+from gateway.models import Program
+from gateway.reach import is_used_by_one_tenant, programs_for
+from tenants.api import ApiView
+from tenants.models import Tenant
+from tenants.problems import not_found
+
+
+class ProgramSerializer(serializers.Serializer[Any]):
+    program = serializers.CharField()
+    account_id = serializers.IntegerField()
+    start_date = serializers.DateField(allow_null=True)
+    end_date = serializers.DateField(allow_null=True)
+    prepaid = serializers.BooleanField()
+    point_balance = serializers.CharField(allow_null=True, help_text="prepaid, and for whom alone may use the program")
+    points_this_month = serializers.CharField(help_text="the caller's own points since the first of the month")
+
+
+class ProgramListSerializer(serializers.Serializer[Any]):
+    next = serializers.CharField(allow_null=True)
+    previous = serializers.CharField(allow_null=True)
+    results = ProgramSerializer(many=True)
+
+
+class ProgramsView(ApiView):
+    scopes = {"GET": "programs:read"}
+
+    @extend_schema(operation_id="list_programs", responses=ProgramListSerializer, summary="Programs this token may use")
+    def get(self, request: Request) -> Response:
+        self.read_query()
+        return Response(
+            {"next": None, "previous": None, "results": [_render(self, program) for program in _usable(self)]}
+        )
+
+
+class ProgramView(ApiView):
+    scopes = {"GET": "programs:read"}
+
+    @extend_schema(operation_id="read_program", responses=ProgramSerializer, summary="One program")
+    def get(self, request: Request, serial: str) -> Response:
+        self.read_query()
+        program = next((program for program in _usable(self) if program.serial_number == serial), None)
+        if program is None:
+            raise not_found()
+        return Response(_render(self, program))
+
+
+def _own_tenant(view: ApiView) -> Tenant | None:
+    return Tenant.objects.get(id=view.actor.tenant_id) if view.actor.tenant_id else None
+
+
+def _usable(view: ApiView) -> list[Program]:
+    return programs_for(_own_tenant(view))
+
+
+def _render(view: ApiView, program: Program) -> dict[str, Any]:
+    tenant, day = _own_tenant(view), today()
+    alone = tenant is None or is_used_by_one_tenant(program.serial_number, tenant)
+    points = points_this_month(view.actor, first=day.replace(day=1), last=day, program_serial=program.serial_number)
+    return {
+        "program": program.serial_number,
+        "account_id": program.account_id,
+        "start_date": program.start_day,
+        "end_date": program.end_day,
+        "prepaid": program.is_prepaid,
+        "point_balance": program.point_balance if alone else None,
+        "points_this_month": points,
+    }
