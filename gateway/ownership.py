@@ -157,9 +157,11 @@ def own_new_serials(
 
 def flip_owners(day: date, *, serials: Collection[str] | None = None) -> int:
     """Make `Entitlement.tenant` say who owns each serial on `day`; how many changed. Inside `acting_as` of somebody who sees every tenant."""
-    narrowed, parameters = "", [day]
+    narrowed = ""
+    parameters: list[Any] = [day]
     if serials is not None:
-        narrowed, parameters = "AND e.serial_number = ANY(%s)", [day, list(serials)]
+        narrowed = "AND e.serial_number = ANY(%s)"
+        parameters.append(list(serials))
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
@@ -193,3 +195,9 @@ def ensure_flipped() -> None:
         with acting_as(FLIP):
             flip_owners(day)
         _flipped_for = day
+
+
+def forget_day() -> None:
+    """Look again at the next `ensure_flipped` (a clock that was moved, a database that was changed underneath)."""
+    global _flipped_for  # noqa: PLW0603
+    _flipped_for = None

@@ -26,6 +26,7 @@ def register_tables() -> None:
     register_table("gateway_upstreamcall", operator=READ_WRITE + ", DELETE")
     register_table("gateway_program", operator=READ_WRITE)
     register_table("gateway_programaccount", operator=READ_WRITE)
+    register_table("gateway_productcatalogue", tenant="SELECT", operator=READ_WRITE)
     register_table("gateway_config", tenant="SELECT", operator=READ_WRITE, tenant_rule=CONFIG_RULE)
     register_table("gateway_configoffer", tenant="SELECT", operator=READ_WRITE + ", DELETE", tenant_rule=owned_by())
     register_table("gateway_entitlement", tenant="SELECT, UPDATE (labels)", operator=READ_WRITE, tenant_rule=owned_by())

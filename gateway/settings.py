@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 
 from gateway.processes import locations, secret_files
@@ -161,3 +162,13 @@ FLEXGATE_SELLER_ADDRESS = [
 FLEXGATE_SELLER_TAX_ID = env.str("FLEXGATE_SELLER_TAX_ID", default="")
 # A month is issued from this day of the next month, 09:00 Pacific.
 FLEXGATE_ISSUE_GRACE_DAYS = env.int("FLEXGATE_ISSUE_GRACE_DAYS", default=3)
+
+# --- What runs when (Pacific time, see CELERY_TIMEZONE) ---
+CELERY_BEAT_SCHEDULE = {
+    "keep-time": {"task": "gateway.tasks.keep_time", "schedule": 60.0},
+    "sync": {"task": "gateway.tasks.sync_api_users", "schedule": 15 * 60.0},
+    "points": {"task": "gateway.tasks.pull_all_points", "schedule": crontab(minute="10", hour="*/6")},
+    "month-end": {"task": "billing.tasks.issue_month", "schedule": crontab(minute="5", hour="9")},
+    "forget-calls": {"task": "gateway.tasks.forget_calls", "schedule": crontab(minute="40", hour="2")},
+}
+CELERY_BEAT_SCHEDULE_FILENAME = str(FLEXGATE_DATA / "beat-schedule")

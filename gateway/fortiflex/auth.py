@@ -80,7 +80,8 @@ def _read_token(answer: dict[str, Any]) -> AccessToken:
     if not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value:
         raise NotDone("The token endpoint answered without an access token.")
     life = answer.get("expires_in")
-    usable = isinstance(life, int) and not isinstance(life, bool) and 0 < life <= LONGEST_LIFE
-    seconds = life if usable else DEFAULT_LIFE
+    seconds = DEFAULT_LIFE
+    if isinstance(life, int) and not isinstance(life, bool) and 0 < life <= LONGEST_LIFE:
+        seconds = life
     again = answer.get("refresh_token")
     return AccessToken(value, datetime.now(UTC) + timedelta(seconds=seconds), again if isinstance(again, str) else None)

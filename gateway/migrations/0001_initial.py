@@ -5,11 +5,12 @@ import django.contrib.postgres.fields
 import django.contrib.postgres.indexes
 import django.db.models.deletion
 import django.db.models.functions.text
+from django.db import migrations, models
+
 import gateway.models.ownership
 import tenants.clock
 import tenants.ids
 import tenants.jsonfields
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):

@@ -2,6 +2,7 @@
 
 from gateway.ledger.models import AccountDay, EndDateCalibration, LedgerCorrection, LedgerEntry, PointsFetch
 from gateway.models.api_users import ApiUser, UpstreamCall, UpstreamLane
+from gateway.models.catalogue import ProductCatalogue
 from gateway.models.mirror import Config, ConfigOffer, Entitlement, Program, ProgramAccount
 from gateway.models.operations import Attempt, Operation
 from gateway.models.ownership import Assignment, Placement
@@ -20,6 +21,7 @@ __all__ = [
     "Operation",
     "Placement",
     "PointsFetch",
+    "ProductCatalogue",
     "Program",
     "ProgramAccount",
     "UpstreamCall",

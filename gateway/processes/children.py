@@ -36,7 +36,7 @@ def enter_user_namespace() -> None:
 
 def namespaces_allowed() -> bool:
     """Try it in a child: containers and hardened kernels forbid it in many ways."""
-    child = subprocess.run(  # noqa: S603
+    child = subprocess.run(
         [sys.executable, "-c", ""], preexec_fn=_quiet(enter_user_namespace), stderr=subprocess.DEVNULL, check=False
     )
     return child.returncode == 0

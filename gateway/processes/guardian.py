@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 from gateway.processes.children import stop_child
 from gateway.processes.postgres import locate_cluster, start_postgres
@@ -79,9 +80,9 @@ def _tell(verdict: str) -> None:
         print(verdict, flush=True)  # noqa: T201 - stdout is the pipe to the starter
 
 
-def _is_deserted(users: object) -> bool:
+def _is_deserted(users: IO[str]) -> bool:
     try:
-        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)  # type: ignore[call-overload]
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

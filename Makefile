@@ -1,0 +1,54 @@
+# Needs Python 3.11+ and PyPI; no database, broker, Docker or root.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+ARGS ?=
+# What `check --deploy` looks at: a production environment, with secrets that guard nothing.
+KEY := 1:$(shell printf '%032d' 0 | base64 | tr -d '\n')
+PRODUCTION := FLEXGATE_DEBUG=0 FLEXGATE_ALLOWED_HOSTS=gateway.example FLEXGATE_SECRET_KEY=check-only-1234567890-abcdefghijklmnopqrstuvwxyz-0987654321 \
+  FLEXGATE_TOKEN_PEPPERS=$(KEY) FLEXGATE_CREDENTIAL_KEYS=$(KEY) FLEXGATE_TAG_KEY=check-only FLEXGATE_SELLER_NAME=Check
+
+.PHONY: install lock demo test gates bench soak clean
+.DEFAULT_GOAL := install
+
+install: $(STAMP)
+
+$(STAMP): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "flexgate needs Python 3.11 or newer; set PYTHON=…")'
+	@test -x "$(BIN)/python" || $(PYTHON) -m venv "$(VENV)"
+	"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch "$(STAMP)"
+
+lock: install
+	"$(BIN)/uv" pip compile --universal --generate-hashes --group dev pyproject.toml -o requirements.lock --no-annotate --quiet --custom-compile-command "make lock"
+
+demo: install
+	@FLEXGATE_DEBUG=1 "$(BIN)/python" manage.py demo $(ARGS)
+
+test: install gates
+	@echo "== tests"
+	FLEXGATE_DEBUG=1 "$(BIN)/python" -m pytest -n 2 -q -m "not soak"
+
+gates: install
+	@echo "== format"
+	"$(BIN)/ruff" format --check .
+	@echo "== lint"
+	"$(BIN)/ruff" check .
+	@echo "== types"
+	FLEXGATE_DEBUG=1 "$(BIN)/mypy"
+	@echo "== import contracts"
+	"$(BIN)/lint-imports"
+	@echo "== deployment checks"
+	$(PRODUCTION) "$(BIN)/python" manage.py check --deploy --fail-level WARNING
+	@echo "== missing migrations"
+	FLEXGATE_DEBUG=1 "$(BIN)/python" manage.py makemigrations --check --dry-run
+
+bench: install
+	FLEXGATE_DEBUG=1 "$(BIN)/python" -m pytest -q -s tests/benchmarks
+
+soak: install
+	FLEXGATE_DEBUG=1 "$(BIN)/python" -m pytest -q -m soak
+
+clean:
+	rm -rf "$(VENV)" .data build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,90 @@
+"""Timed work. Tasks carry ids, re-read their rows and may run twice or never end: what is due is always found again in PostgreSQL."""
+
+from uuid import UUID
+
+import structlog
+from celery import shared_task
+
+from gateway.fortiflex.errors import FortiFlexError
+from gateway.gate import forget_old_calls
+from gateway.health import SCHEDULER_BEAT
+from gateway.ledger.pull import pull_points
+from gateway.mirror import sync_api_user
+from gateway.models import ApiUser
+from gateway.ownership import ensure_flipped
+from gateway.reconciliation import reconcile_operations
+from tenants import ids
+from tenants.actors import system
+from tenants.context import acting_as, with_request_id
+from tenants.leases import lease_for, take_lease
+
+log = structlog.get_logger("flexgate.tasks")
+WORKER = system("worker")
+# A lease runs out by itself when a worker was killed; long enough that a slow account doesn't lose it under way.
+SYNC_LEASE, POINTS_LEASE, RECONCILE_LEASE = 900, 3600, 300
+
+
+@shared_task
+def keep_time() -> None:
+    """Every minute: say that scheduler and worker live, hand over what changes hands today, wake up what is due."""
+    take_lease(SCHEDULER_BEAT, seconds=1)
+    ensure_flipped()
+    reconcile_due.delay()
+
+
+@shared_task
+def sync_api_users() -> None:
+    for api_user_id in _enabled_api_users():
+        sync_one.delay(api_user_id)
+
+
+@shared_task
+def sync_one(api_user_id: str) -> None:
+    api_user = _find(api_user_id)
+    with lease_for(f"sync {api_user_id}", seconds=SYNC_LEASE) as held, with_request_id(ids.new_id().hex):
+        if held is None or api_user is None:
+            return  # another worker is at it, or it was switched off meanwhile
+        try:
+            sync_api_user(api_user)
+        except FortiFlexError as error:
+            log.warning("sync stopped", api_user=api_user.name, reason=str(error))
+
+
+@shared_task
+def pull_all_points() -> None:
+    for api_user_id in _enabled_api_users():
+        pull_one.delay(api_user_id)
+
+
+@shared_task
+def pull_one(api_user_id: str) -> None:
+    api_user = _find(api_user_id)
+    with lease_for(f"points {api_user_id}", seconds=POINTS_LEASE) as held, with_request_id(ids.new_id().hex):
+        if held is None or api_user is None:
+            return
+        try:
+            pull_points(api_user)
+        except FortiFlexError as error:
+            log.warning("points stopped", api_user=api_user.name, reason=str(error))
+
+
+@shared_task
+def reconcile_due() -> None:
+    with lease_for("reconcile", seconds=RECONCILE_LEASE) as held, with_request_id(ids.new_id().hex):
+        if held is not None:
+            reconcile_operations()
+
+
+@shared_task
+def forget_calls() -> None:
+    forget_old_calls()
+
+
+def _enabled_api_users() -> list[str]:
+    with acting_as(WORKER):
+        return [str(row) for row in ApiUser.objects.filter(enabled=True).order_by("name").values_list("id", flat=True)]
+
+
+def _find(api_user_id: str) -> ApiUser | None:
+    with acting_as(WORKER):
+        return ApiUser.objects.filter(id=UUID(api_user_id), enabled=True).first()
