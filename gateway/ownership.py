@@ -199,5 +199,5 @@ def ensure_flipped() -> None:
 
 def forget_day() -> None:
     """Look again at the next `ensure_flipped` (a clock that was moved, a database that was changed underneath)."""
-    global _flipped_for  # noqa: PLW0603
+    global _flipped_for
     _flipped_for = None

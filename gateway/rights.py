@@ -16,6 +16,12 @@ PLACEMENT_RULE = f"""EXISTS (
     WHERE a.serial_number = gateway_placement.serial_number AND a.tenant_id = ANY({TENANT_LIST})
       AND daterange(a.from_day, a.until_day) && daterange(gateway_placement.from_day, gateway_placement.until_day)
 )"""
+# A tenant sees how fresh the accounts are in which it owns something, and no other account.
+ACCOUNT_RULE = f"""EXISTS (
+    SELECT 1 FROM gateway_entitlement e
+    WHERE e.program_id = gateway_programaccount.program_id AND e.account_id = gateway_programaccount.account_id
+      AND e.tenant_id = ANY({TENANT_LIST})
+)"""
 
 
 def register_tables() -> None:
@@ -25,7 +31,12 @@ def register_tables() -> None:
     register_table("gateway_upstreamlane", operator=READ_WRITE + ", DELETE")
     register_table("gateway_upstreamcall", operator=READ_WRITE + ", DELETE")
     register_table("gateway_program", operator=READ_WRITE)
-    register_table("gateway_programaccount", operator=READ_WRITE)
+    register_table(
+        "gateway_programaccount",
+        tenant="SELECT (program_id, account_id, mirrored_at)",
+        operator=READ_WRITE,
+        tenant_rule=ACCOUNT_RULE,
+    )
     register_table("gateway_productcatalogue", tenant="SELECT", operator=READ_WRITE)
     register_table("gateway_config", tenant="SELECT", operator=READ_WRITE, tenant_rule=CONFIG_RULE)
     register_table("gateway_configoffer", tenant="SELECT", operator=READ_WRITE + ", DELETE", tenant_rule=owned_by())

@@ -107,7 +107,7 @@ USE_I18N = False
 LANGUAGE_CODE = "en"
 
 STATIC_URL = "/static/"
-STATIC_ROOT = FLEXGATE_DATA / "static"
+STATIC_ROOT = None  # served straight from the installed packages: nothing to collect, nothing to forget
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 
@@ -172,3 +172,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-calls": {"task": "gateway.tasks.forget_calls", "schedule": crontab(minute="40", hour="2")},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(FLEXGATE_DATA / "beat-schedule")
+
+# --- Upstream writes ---
+# FortiFlex may show a new entitlement only after a while: "not there" is believed only this long after it was asked for.
+FLEXGATE_SETTLE_SECONDS = env.int("FLEXGATE_SETTLE_SECONDS", default=180)

@@ -62,7 +62,10 @@ def own_database() -> Iterator[OwnDatabase]:
     before = point_to(TEMPLATE)
     clone_template(name)
     point_to(name)
-    urls = {role: embedded_database_url(settings.FLEXGATE_DATA, role=role, name=name) for role in ("flexgate", "flexgate_owner")}
+    urls = {
+        role: embedded_database_url(settings.FLEXGATE_DATA, role=role, name=name)
+        for role in ("flexgate", "flexgate_owner")
+    }
     try:
         yield OwnDatabase(name, {"DATABASE_URL": urls["flexgate"], "DATABASE_OWNER_URL": urls["flexgate_owner"]})
     finally:

@@ -59,7 +59,9 @@ def make_sandbox(now: datetime | None = None, **settings: Any) -> Sandbox:
 def make_world(now: datetime | None = None, *, sync: bool = True, **settings: Any) -> SandboxWorld:
     sandbox = make_sandbox(now, **settings)
     with sandbox.at(sandbox.clock.now() - timedelta(days=100)):
-        config = sandbox.create_config(program=PROGRAM, name="fgt-2c-ent", product_type_id=1, parameters=ENT_2, account_id=ACCOUNT)
+        config = sandbox.create_config(
+            program=PROGRAM, name="fgt-2c-ent", product_type_id=1, parameters=ENT_2, account_id=ACCOUNT
+        )
     upstream.install_transport(SandboxTransport(sandbox))
     api_user = add_api_user()
     world = SandboxWorld(sandbox, api_user, int(config["id"]))
@@ -71,8 +73,8 @@ def make_world(now: datetime | None = None, *, sync: bool = True, **settings: An
 def add_api_user(name: str = "main", *, tenant: Tenant | None = None, **more: Any) -> ApiUser:
     """Wide limits: what is tested elsewhere must not slow the rest down."""
     limits = {"per_minute": 100_000, "per_hour": 1_000_000, "errors_per_hour": 10_000} | more
-    fields = ApiUserFields(username="user", password="password", api_url=API_URL, auth_url=AUTH_URL, tenant=tenant, **limits)
+    fields = ApiUserFields(
+        username="user", password="password", api_url=API_URL, auth_url=AUTH_URL, tenant=tenant, **limits
+    )
     row, _ = save_api_user(SETUP, name=name, fields=fields)
     return row
-
-

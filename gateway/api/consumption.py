@@ -39,7 +39,7 @@ class ConsumptionRowSerializer(serializers.Serializer[Any]):
     serial_number = serializers.CharField(required=False)
     config = serializers.IntegerField(required=False, allow_null=True)
     product = serializers.CharField(required=False, allow_null=True)
-    label = serializers.CharField(required=False, allow_null=True)
+    label = serializers.CharField(required=False, allow_null=True)  # type: ignore[assignment]
     points = serializers.CharField()
 
 

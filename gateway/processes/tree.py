@@ -1,6 +1,5 @@
 """The process tree of `serve`: web, worker and scheduler under one supervisor that restarts what dies and leaves no orphan."""
 
-import contextlib
 import os
 import signal
 import socket
@@ -8,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -102,10 +100,9 @@ class Tree:
     def _announce(self, when_ready: Callable[[], None]) -> None:
         ends_at = time.monotonic() + READY_SECONDS
         while time.monotonic() < ends_at and not self.ended.is_set():
-            with contextlib.suppress(urllib.error.URLError, OSError):
-                with urllib.request.urlopen(f"http://{_reachable(self.host)}:{self.port}/healthz", timeout=2):
-                    when_ready()
-                    return
+            if _answers(f"http://{_reachable(self.host)}:{self.port}/healthz"):
+                when_ready()
+                return
             time.sleep(0.1)
         if not self.ended.is_set():
             log.error("the web server does not answer", host=self.host, port=self.port)
@@ -121,6 +118,14 @@ def refuse_taken_port(host: str, port: int) -> None:
             raise PortTaken(
                 f"Port {port} on {host} can't be had ({error.strerror}); choose another with --port."
             ) from error
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own http URL
+            return True
+    except OSError:  # URLError is one too
+        return False
 
 
 def _reachable(host: str) -> str:

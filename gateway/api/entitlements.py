@@ -1,0 +1,245 @@
+"""Entitlements over REST: list, create, read, change, stop, reactivate, new licence token."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from gateway.api.preferences import (
+    AcceptedSerializer,
+    OperationSerializer,
+    answer_unfinished,
+    replay_headers,
+    wants_async,
+)
+from gateway.entitlement_list import COLUMNS, filter_entitlements, list_entitlements, render_entitlement
+from gateway.operations import describe_operation
+from gateway.provisioning.checks import find_entitlement, tenant_of_request
+from gateway.provisioning.create import Wish, create_entitlements
+from gateway.provisioning.idempotency import Outcome, read_key
+from gateway.provisioning.licence import find_next_token, renew_token
+from gateway.provisioning.switch import reactivate_entitlement, stop_entitlement
+from gateway.provisioning.update import update_entitlement
+from tenants.api import ApiView
+from tenants.api.fields import StrictBooleanField, StrictCharField, StrictIntegerField
+from tenants.context import acting_as
+from tenants.problems import invalid
+
+
+class ParameterSerializer(serializers.Serializer[Any]):
+    """`value` as a string; a number is taken as its digits. A multi-value parameter repeats its id."""
+
+    id = StrictIntegerField(min_value=1, max_value=100_000)
+    value = serializers.CharField(max_length=200)
+
+
+class EntitlementCreateSerializer(serializers.Serializer[Any]):
+    config = StrictIntegerField(min_value=1)
+    count = StrictIntegerField(required=False, help_text="1 to 100, for virtual machines")
+    serial_numbers = serializers.ListField(
+        child=StrictCharField(max_length=40), required=False, help_text="1 to 100, for hardware"
+    )
+    description = StrictCharField(
+        required=False, allow_blank=True, default="", trim_whitespace=False, max_length=10_000
+    )
+    end_date = serializers.DateField(required=False, allow_null=True)
+    folder_path = StrictCharField(required=False, max_length=300)
+    skip_pending = StrictBooleanField(required=False, default=False, help_text="active at once, and charged at once")
+    labels = serializers.DictField(child=StrictCharField(max_length=200, allow_blank=True), required=False)
+    tenant = StrictCharField(
+        required=False, allow_null=True, max_length=40, help_text="an operator must name it; null = nobody's"
+    )
+
+
+class EntitlementChangeSerializer(serializers.Serializer[Any]):
+    description = StrictCharField(required=False, allow_blank=True, trim_whitespace=False, max_length=10_000)
+    end_date = serializers.DateField(required=False)
+    labels = serializers.DictField(child=StrictCharField(max_length=200, allow_blank=True), required=False)
+    operator_labels = serializers.DictField(child=StrictCharField(max_length=200, allow_blank=True), required=False)
+    config = StrictIntegerField(min_value=1, required=False)
+    parameters = ParameterSerializer(many=True, required=False, allow_empty=False)
+
+
+class EntitlementSerializer(serializers.Serializer[Any]):
+    serial_number = serializers.CharField()
+    tenant = serializers.CharField(allow_null=True)
+    config = serializers.IntegerField()
+    account_id = serializers.IntegerField()
+    program = serializers.CharField()
+    product = serializers.CharField()
+    description = serializers.CharField(allow_blank=True)
+    status = serializers.CharField()
+    start_date = serializers.DateField(allow_null=True)
+    end_date = serializers.DateField(allow_null=True)
+    token = serializers.CharField(allow_null=True, help_text="shown with entitlements:write")
+    token_status = serializers.CharField(allow_null=True)
+    labels = serializers.DictField(child=serializers.CharField())
+    operator_labels = serializers.DictField(child=serializers.CharField())
+    seen_at = serializers.DateTimeField(allow_null=True)
+
+
+class EntitlementPageSerializer(serializers.Serializer[Any]):
+    next = serializers.CharField(allow_null=True)
+    previous = serializers.CharField(allow_null=True)
+    results = EntitlementSerializer(many=True)
+
+
+class CreatedSerializer(serializers.Serializer[Any]):
+    operation = OperationSerializer()
+    entitlements = EntitlementSerializer(many=True)
+
+
+class EntitlementFilterSerializer(serializers.Serializer[Any]):
+    tenant = serializers.CharField(max_length=40, required=False, help_text="a slug, or unassigned")
+    status = serializers.CharField(max_length=20, required=False)
+    config = serializers.IntegerField(min_value=1, max_value=2**62, required=False)
+    product = serializers.CharField(max_length=200, required=False)
+    label = serializers.CharField(  # type: ignore[assignment]
+        max_length=300, required=False, help_text="name=value, or a name alone"
+    )
+    search = serializers.CharField(max_length=200, required=False)
+
+
+class NextTokenSerializer(serializers.Serializer[Any]):
+    config = StrictIntegerField(min_value=1, required=False)
+    folder_path = StrictCharField(max_length=300, required=False)
+
+
+class EntitlementsView(ApiView):
+    scopes = {"GET": "entitlements:read", "POST": "entitlements:write"}
+
+    @extend_schema(
+        operation_id="list_entitlements",
+        parameters=[EntitlementFilterSerializer],
+        responses=EntitlementPageSerializer,
+        summary="Entitlements, from the mirror",
+    )
+    def get(self, request: Request) -> Response:
+        query = self.read_query(EntitlementFilterSerializer, paged=True)
+        rows = filter_entitlements(list_entitlements(self.actor), query).values(*COLUMNS)
+        return Response(
+            self.page(rows, keys=("serial_number",), render=lambda row: render_entitlement(row, self.actor))
+        )
+
+    @extend_schema(
+        operation_id="create_entitlements",
+        request=EntitlementCreateSerializer,
+        responses={201: CreatedSerializer, 202: AcceptedSerializer},
+        summary="Create entitlements. 202: the outcome is not known yet; look at the operation",
+    )
+    def post(self, request: Request) -> Response:
+        body = self.read_body(EntitlementCreateSerializer)
+        key = read_key(self.actor, request.headers.get("Idempotency-Key"), path=request.path, body=request.data)
+        with acting_as(self.actor):
+            tenant = tenant_of_request(self.actor, body)
+        body.pop("tenant", None)
+        if "serial_numbers" in body:
+            body["serial_numbers"] = tuple(body["serial_numbers"])
+        outcome = create_entitlements(self.actor, Wish(**body), tenant=tenant, key=key, deferred=wants_async(request))
+        unfinished = answer_unfinished(outcome, self.actor)
+        if unfinished is not None:
+            return unfinished
+        rows = _read(self, outcome.operation.serial_numbers)
+        if outcome.replayed:
+            rows = [row | {"token": None} for row in rows]  # a secret is not repeated
+        content = {"operation": describe_operation(outcome.operation, self.actor), "entitlements": rows}
+        return Response(content, status=201, headers=replay_headers(outcome))
+
+
+class EntitlementView(ApiView):
+    scopes = {"GET": "entitlements:read", "PATCH": "entitlements:write"}
+
+    @extend_schema(operation_id="read_entitlement", responses=EntitlementSerializer, summary="One entitlement")
+    def get(self, request: Request, serial: str) -> Response:
+        self.read_query()
+        find_entitlement(self.actor, serial)
+        return Response(_read(self, [serial])[0])
+
+    @extend_schema(
+        operation_id="change_entitlement",
+        request=EntitlementChangeSerializer,
+        responses={200: EntitlementSerializer, 202: AcceptedSerializer},
+        summary="Change text, end date, labels or config; parameters resize this one alone",
+    )
+    def patch(self, request: Request, serial: str) -> Response:
+        with acting_as(self.actor):
+            find_entitlement(self.actor, serial)
+            self.require_match(_read(self, [serial])[0])
+        changes = self.read_body(EntitlementChangeSerializer)
+        if not changes:
+            raise invalid("/", "Name at least one field to change.")
+        return _answer(
+            self, serial, update_entitlement(self.actor, serial, changes=changes, deferred=wants_async(request))
+        )
+
+
+class StopView(ApiView):
+    scopes = {"POST": "entitlements:switch"}
+
+    @extend_schema(
+        operation_id="stop_entitlement",
+        request=None,
+        responses={200: EntitlementSerializer, 202: AcceptedSerializer},
+        summary="Stop: it consumes to the end of today's billing day",
+    )
+    def post(self, request: Request, serial: str) -> Response:
+        self.read_body(serializers.Serializer)
+        return _answer(self, serial, stop_entitlement(self.actor, serial, deferred=wants_async(request)))
+
+
+class ReactivateView(ApiView):
+    scopes = {"POST": "entitlements:switch"}
+
+    @extend_schema(
+        operation_id="reactivate_entitlement",
+        request=None,
+        responses={200: EntitlementSerializer, 202: AcceptedSerializer},
+        summary="Reactivate: it consumes from today's billing day on",
+    )
+    def post(self, request: Request, serial: str) -> Response:
+        self.read_body(serializers.Serializer)
+        return _answer(self, serial, reactivate_entitlement(self.actor, serial, deferred=wants_async(request)))
+
+
+class RenewTokenView(ApiView):
+    scopes = {"POST": "entitlements:write"}
+
+    @extend_schema(
+        operation_id="renew_licence_token",
+        request=None,
+        responses={200: EntitlementSerializer, 202: AcceptedSerializer},
+        summary="A new licence token",
+    )
+    def post(self, request: Request, serial: str) -> Response:
+        self.read_body(serializers.Serializer)
+        return _answer(self, serial, renew_token(self.actor, serial, deferred=wants_async(request)))
+
+
+class NextTokenView(ApiView):
+    scopes = {"POST": "entitlements:write"}
+
+    @extend_schema(
+        operation_id="find_next_token",
+        request=NextTokenSerializer,
+        responses=EntitlementSerializer,
+        summary="The first entitlement with an unused licence token; it is not reserved",
+    )
+    def post(self, request: Request) -> Response:
+        body = self.read_body(NextTokenSerializer)
+        with acting_as(self.actor):
+            row = find_next_token(self.actor, config=body.get("config"), folder_path=body.get("folder_path"))
+        return Response(_read(self, [row.serial_number])[0])
+
+
+def _answer(view: ApiView, serial: str, outcome: Outcome | None) -> Response:
+    """The entitlement as it stands now; None = nothing had to go upstream."""
+    unfinished = answer_unfinished(outcome, view.actor) if outcome is not None else None
+    return unfinished if unfinished is not None else Response(_read(view, [serial])[0])
+
+
+def _read(view: ApiView, serials: list[str]) -> list[dict[str, Any]]:
+    with acting_as(view.actor):
+        rows = list_entitlements(view.actor).filter(serial_number__in=serials).order_by("serial_number")
+        return [render_entitlement(row, view.actor) for row in rows.values(*COLUMNS)]

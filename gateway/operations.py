@@ -1,0 +1,271 @@
+"""The journal of upstream writes: planned → sent → succeeded | failed | unknown, each step one short transaction.
+
+A row is committed before anything is sent, and an attempt is never sent twice. What came of it is written by the gateway itself.
+"""
+
+import hashlib
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from gateway.fortiflex.records import Exchange
+from gateway.models import Attempt, Operation
+from gateway.upstream import CALL_SECONDS, INTERACTIVE_WAIT
+from tenants import clock
+from tenants.actors import Actor, system
+from tenants.audit import record_audit
+from tenants.context import acting_as, current_request_id
+from tenants.events import record_event
+from tenants.problems import Problem, not_found
+
+JOURNAL = system("operations")
+State = Operation.State
+OPEN = (State.PLANNED, State.SENT, State.UNKNOWN)
+# A sender waits for its turn, makes its call and settles inside this time; a `sent` row older than that has lost its sender.
+SENT_SECONDS = INTERACTIVE_WAIT + CALL_SECONDS + 45
+FIRST_LOOK_SECONDS = 5  # most lost answers are settled by the first look
+# Definitely not done, for a reason that passes: the same idempotency key starts the next attempt.
+TRY_AGAIN_CODES = frozenset({"not_done", "upstream_busy", "upstream_unavailable"})
+LICENCE_TOKEN = re.compile(rb'("token"\s*:\s*)"[^"]*"')
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One upstream write that somebody wants. `intent` is checked and JSON-able; `before` is what stands there now."""
+
+    kind: Operation.Kind
+    tenant_id: UUID | None
+    api_user_id: UUID
+    program_serial: str
+    account_id: int
+    config_id: int | None = None
+    serial_numbers: Sequence[str] = ()
+    intent: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[str, Any] = field(default_factory=dict)
+    points_per_day: Decimal | None = None
+
+
+def plan_operation(
+    actor: Actor, plan: Plan, *, key: str | None = None, fingerprint: str = "", deferred: bool = False
+) -> Operation:
+    """Write the journal row, inside the caller's `acting_as`. `deferred` = the worker sends it; IntegrityError if `key` is taken."""
+    operation = Operation.objects.create(
+        kind=plan.kind,
+        tenant_id=plan.tenant_id,
+        api_user_id=plan.api_user_id,
+        program_serial=plan.program_serial,
+        account_id=plan.account_id,
+        config_id=plan.config_id,
+        serial_numbers=list(plan.serial_numbers),
+        intent=dict(plan.intent),
+        before=dict(plan.before),
+        points_per_day=plan.points_per_day,
+        asked_by=actor.name,
+        request_id=current_request_id(),
+        idempotency_key=key,
+        fingerprint=fingerprint,
+        next_check_at=clock.now() if deferred else None,
+    )
+    record_audit(
+        actor,
+        "operation.planned",
+        subject_type="operation",
+        subject_key=operation.id,
+        tenant_id=plan.tenant_id,
+        after={"kind": plan.kind, "serial_numbers": list(plan.serial_numbers), "config": plan.config_id}
+        | {"intent": dict(plan.intent)},
+    )
+    return operation
+
+
+def refuse_if_in_progress(*, serial_numbers: Sequence[str] = (), config_id: int | None = None) -> None:
+    """Problem `in_progress` while another write on one of these is open; the caller holds their rows' locks."""
+    with acting_as(JOURNAL):
+        open_ones = Operation.objects.filter(state__in=OPEN)
+        if serial_numbers:
+            busy = open_ones.filter(serial_numbers__overlap=list(serial_numbers))
+        else:
+            busy = open_ones.filter(config_id=config_id, kind__in=CONFIG_CHANGES)
+        if busy.exists():
+            raise Problem(
+                "in_progress",
+                "Another change of this is under way or its outcome is not known yet. Try again when it is settled.",
+                headers={"Retry-After": "10"},
+            )
+
+
+CONFIG_CHANGES = (Operation.Kind.UPDATE_CONFIG, Operation.Kind.ENABLE_CONFIG, Operation.Kind.DISABLE_CONFIG)
+
+
+def claim_planned(operation_id: UUID) -> Operation | None:
+    """planned → sent, inside an open `acting_as`; None if somebody else has it. Two senders: one wins."""
+    now = clock.now()
+    claimed = Operation.objects.filter(id=operation_id, state=State.PLANNED).update(
+        state=State.SENT, sent_at=now, next_check_at=now + timedelta(seconds=SENT_SECONDS)
+    )
+    if not claimed:
+        return None
+    return Operation.objects.select_related("tenant", "api_user").get(id=operation_id)
+
+
+def may_try_again(operation: Operation) -> bool:
+    """Whether the same idempotency key starts the next attempt: the work was provably not done."""
+    return operation.state == State.FAILED and (operation.error or {}).get("code") in TRY_AGAIN_CODES
+
+
+def reopen_operation(operation: Operation, *, deferred: bool = False) -> bool:
+    """A failed operation whose work was provably not done goes back to planned, for its next attempt. False if another caller did."""
+    with acting_as(JOURNAL):
+        reopened = Operation.objects.filter(
+            id=operation.id, state=State.FAILED, error__code__in=list(TRY_AGAIN_CODES)
+        ).update(
+            state=State.PLANNED,
+            settled_at=None,
+            error=None,
+            serial_numbers=operation.intent.get("serial_numbers", operation.serial_numbers),
+            next_check_at=clock.now() if deferred else None,
+        )
+    return bool(reopened)
+
+
+def lock_unsettled(operation_id: UUID, *, attempt: int) -> Operation | None:
+    """The row, locked, if this attempt's outcome is still open; None if it was settled meanwhile. Inside an open `acting_as`."""
+    operation = (
+        Operation.objects.select_for_update(of=("self",))
+        .select_related("tenant", "api_user")
+        .filter(id=operation_id, state__in=[State.SENT, State.UNKNOWN])
+        .first()
+    )
+    if operation is None or operation.attempts.filter(number__gt=attempt).exists():
+        return None
+    return operation
+
+
+def settle_succeeded(operation: Operation, *, serial_numbers: Sequence[str], config_id: int | None) -> None:
+    operation.serial_numbers = list(serial_numbers)
+    operation.config_id = config_id
+    _settle(operation, State.SUCCEEDED, None)
+
+
+def settle_failed(
+    operation: Operation, *, code: str, detail: str, upstream: str = "", retry_after: int | None = None
+) -> None:
+    """`upstream` is FortiFlex's own text, for the operator's eyes; `retry_after` in seconds where waiting helps."""
+    error: dict[str, Any] = {"code": code, "detail": detail, "upstream": upstream}
+    _settle(operation, State.FAILED, error if retry_after is None else error | {"retry_after": retry_after})
+
+
+def settle_unknown(operation: Operation, *, reason: str, look_again: bool = True) -> None:
+    """`look_again` False = only a person can tell: reconciliation leaves it to `resolve`."""
+    first_time = operation.state != State.UNKNOWN
+    operation.state = State.UNKNOWN
+    operation.next_check_at = clock.now() + timedelta(seconds=FIRST_LOOK_SECONDS) if look_again else None
+    add_evidence(operation, {"unknown_because": reason})
+    operation.save(update_fields=["state", "next_check_at", "evidence"])
+    if first_time:
+        _tell(operation, "operation.unknown", {"reason": reason})
+
+
+def add_evidence(operation: Operation, found: Mapping[str, Any]) -> None:
+    """Append to the row's evidence; the caller saves it."""
+    operation.evidence = [*operation.evidence, {"at": clock.now().isoformat(), **found}]
+
+
+def finish_attempt(attempt: Attempt, *, outcome: str, exchange: Exchange | None) -> None:
+    """What came back, kept whole except for licence tokens. Inside an open `acting_as`."""
+    attempt.finished_at = clock.now()
+    attempt.outcome = outcome[:30]
+    if exchange is not None:
+        attempt.http_status = exchange.http_status
+        attempt.answer = zlib.compress(LICENCE_TOKEN.sub(rb'\1"***"', exchange.body))
+    attempt.save(update_fields=["finished_at", "outcome", "http_status", "answer"])
+
+
+def find_operation(actor: Actor, operation_id: UUID) -> Operation:
+    """Inside an open `acting_as`; Problem `not_found` for what is not the actor's."""
+    operation = Operation.objects.visible_to(actor).select_related("tenant").filter(id=operation_id).first()
+    if operation is None:
+        raise not_found()
+    return operation
+
+
+def cancel_operation(actor: Actor, operation_id: UUID) -> Operation:
+    """End a planned operation unsent. Problem `state_conflict` once it was sent: what reached FortiFlex can't be called back."""
+    with acting_as(actor):
+        find_operation(actor, operation_id)
+        with acting_as(JOURNAL):
+            operation = Operation.objects.select_for_update().get(id=operation_id)
+            if operation.state != State.PLANNED:
+                raise Problem(
+                    "state_conflict", f"This operation is {operation.state}; only a planned one can be cancelled."
+                )
+            settle_failed(operation, code="cancelled", detail="Cancelled before it was sent.")
+        _audit_decision(actor, operation, "operation.cancelled", {})
+        return find_operation(actor, operation_id)
+
+
+def _settle(operation: Operation, state: Operation.State, error: dict[str, Any] | None) -> None:
+    operation.state, operation.error = state, error
+    operation.settled_at, operation.next_check_at = clock.now(), None
+    operation.save(
+        update_fields=["state", "error", "settled_at", "next_check_at", "serial_numbers", "config_id", "evidence"]
+    )
+    shown = {} if error is None else {"code": error["code"], "detail": error["detail"]}
+    _tell(operation, f"operation.{state}", {"entitlements": operation.serial_numbers} | shown)
+    record_audit(
+        JOURNAL,
+        f"operation.{state}",
+        subject_type="operation",
+        subject_key=operation.id,
+        tenant_id=operation.tenant_id,
+        after={"serial_numbers": operation.serial_numbers, "config": operation.config_id} | shown,
+    )
+
+
+def _tell(operation: Operation, event: str, data: dict[str, Any]) -> None:
+    record_event(
+        event,
+        subject_type="operation",
+        subject_key=operation.id,
+        tenant_id=operation.tenant_id,
+        data={"kind": operation.kind} | data,
+    )
+
+
+def _audit_decision(actor: Actor, operation: Operation, action: str, after: dict[str, Any]) -> None:
+    record_audit(
+        actor, action, subject_type="operation", subject_key=operation.id, tenant_id=operation.tenant_id, after=after
+    )
+
+
+def digest_token(token: str) -> str:
+    """A licence token as the journal may keep it: enough to see that it changed, no way back."""
+    return hashlib.sha256(token.encode()).hexdigest() if token else ""
+
+
+def describe_operation(operation: Operation, actor: Actor) -> dict[str, Any]:
+    """An operation as the API shows it. FortiFlex's own text is for the operator."""
+    error = None
+    if operation.error is not None:
+        error = {"code": operation.error["code"], "detail": operation.error["detail"]}
+        if actor.sees_every_tenant:
+            error["upstream"] = operation.error.get("upstream", "")
+    return {
+        "id": operation.id,
+        "kind": operation.kind,
+        "state": operation.state,
+        "tenant": operation.tenant.slug if operation.tenant else None,
+        "created_at": operation.created_at,
+        "settled_at": operation.settled_at,
+        "next_check_at": operation.next_check_at,
+        "entitlements": operation.serial_numbers,
+        "config": operation.config_id,
+        "error": error,
+        "points_per_day": operation.points_per_day,
+        "request_id": operation.request_id,
+    }

@@ -1,0 +1,1 @@
+"""The verbs behind every write to FortiFlex: check, plan, send, settle."""

@@ -1,0 +1,64 @@
+"""The frame of every change of one entitlement: find it, lock it, refuse what can't be, plan, send."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gateway.models import Entitlement, Operation
+from gateway.operations import JOURNAL, Plan, refuse_if_in_progress
+from gateway.provisioning import checks
+from gateway.provisioning.idempotency import (
+    IdempotencyKey,
+    Outcome,
+    carry_out,
+    find_earlier,
+    replay_of,
+    start_operation,
+)
+from tenants.actors import Actor
+from tenants.context import acting_as
+
+Check = Callable[[Entitlement], None]
+
+
+def lock_entitlement(actor: Actor, serial: str) -> Entitlement:
+    """The row that a path names, locked so that of two changes at once the second sees the first. Inside `acting_as(actor)`."""
+    checks.find_entitlement(actor, serial)
+    with acting_as(JOURNAL):
+        row = Entitlement.objects.select_for_update(of=("self",)).select_related("config").get(serial_number=serial)
+    checks.refuse_vanished(row)
+    return row
+
+
+def change_entitlement(
+    actor: Actor,
+    serial: str,
+    *,
+    kind: Operation.Kind,
+    check: Check,
+    intent: Mapping[str, Any],
+    before: Callable[[Entitlement], Mapping[str, Any]] = lambda _: {},
+    key: IdempotencyKey | None = None,
+    deferred: bool = False,
+) -> Outcome:
+    """Plan and send one write about `serial`. `check` raises the Problem that refuses it; then no row is left."""
+    earlier = find_earlier(actor, key)
+    if (replay := replay_of(earlier)) is not None:
+        return replay
+    with acting_as(actor):
+        row = lock_entitlement(actor, serial)
+        check(row)
+        refuse_if_in_progress(serial_numbers=[serial])
+        api_user = checks.reader_of(row.program_id, row.account_id)
+        plan = Plan(
+            kind=kind,
+            tenant_id=row.tenant_id,
+            api_user_id=api_user.id,
+            program_serial=row.program_id,
+            account_id=row.account_id,
+            config_id=row.config_id,
+            serial_numbers=[serial],
+            intent=intent,
+            before=before(row),
+        )
+        outcome = start_operation(actor, plan, key=key, deferred=deferred, earlier=earlier)
+    return carry_out(outcome, deferred=deferred)

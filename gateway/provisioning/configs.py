@@ -1,0 +1,218 @@
+"""Configs: create, change, enable, disable, offer. One edit of a shared config re-prices all under it, so that is the operator's alone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.catalogue import READ_ONLY_IDS, as_parameters, check_parameters, find_product_type
+from gateway.models import ApiUser, Config, ConfigOffer, Entitlement, Operation
+from gateway.operations import JOURNAL, Plan, refuse_if_in_progress
+from gateway.provisioning import checks
+from gateway.provisioning.idempotency import (
+    IdempotencyKey,
+    Outcome,
+    carry_out,
+    find_earlier,
+    replay_of,
+    start_operation,
+)
+from gateway.reach import ReachedAccount, accounts_for
+from tenants.actors import Actor
+from tenants.audit import record_audit
+from tenants.context import acting_as
+from tenants.models import Tenant
+from tenants.problems import Problem, invalid, not_found
+
+Parameters = Sequence[Mapping[str, Any]]
+
+
+def create_config(
+    actor: Actor,
+    *,
+    tenant: Tenant | None,
+    program: str,
+    name: str,
+    product_type_id: int,
+    parameters: Parameters,
+    account_id: int | None = None,
+    key: IdempotencyKey | None = None,
+    deferred: bool = False,
+) -> Outcome:
+    """A config of `tenant` (None = the operator's catalogue). Problem `invalid` names the field, the parameter too."""
+    earlier = find_earlier(actor, key)
+    if (replay := replay_of(earlier)) is not None:
+        return replay
+    checks.check_name(name)
+    place = _place_for(tenant, program, account_id)
+    values = _settable(parameters)
+    check_parameters(find_product_type(place.api_user.api_url, product_type_id), as_parameters(values))
+    with acting_as(actor):
+        _refuse_taken_name(tenant, place, name)
+        plan = Plan(
+            kind=Operation.Kind.CREATE_CONFIG,
+            tenant_id=tenant.id if tenant else None,
+            api_user_id=place.api_user.id,
+            program_serial=place.program_serial,
+            account_id=place.account_id,
+            intent={"name": name, "product_type_id": product_type_id, "parameters": values},
+        )
+        outcome = start_operation(actor, plan, key=key, deferred=deferred, earlier=earlier)
+    return carry_out(outcome, deferred=deferred)
+
+
+def update_config(
+    actor: Actor,
+    config_id: int,
+    *,
+    name: str | None = None,
+    parameters: Parameters | None = None,
+    deferred: bool = False,
+) -> Outcome | None:
+    """Rename or resize. None = it is so already. Problem `config_managed` unless it is the actor's own and nobody else is under it."""
+    if name is not None:
+        checks.check_name(name)
+    with acting_as(actor):
+        row = _lock_config(actor, config_id)
+        api_user = checks.reader_of(row.program_id, row.account_id)
+        values = None if parameters is None else _settable(parameters)
+        if values is not None:
+            standing = as_parameters(row.parameters)
+            product = find_product_type(api_user.api_url, row.product_type_id)
+            check_parameters(product, as_parameters(values), before=standing)
+            values = values if parameters_differ(row, values) else None
+        name = None if name == row.name else name
+        if name is None and values is None:
+            return None
+        if name is not None:
+            owner = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None
+            _refuse_taken_name(owner, ReachedAccount(row.program_id, row.account_id, api_user), name)
+        before = {"name": row.name, "parameters": row.parameters}
+        plan = _plan_change(Operation.Kind.UPDATE_CONFIG, row, api_user, {"name": name, "parameters": values}, before)
+        outcome = start_operation(actor, plan, key=None, deferred=deferred, earlier=None)
+    return carry_out(outcome, deferred=deferred)
+
+
+def switch_config(actor: Actor, config_id: int, *, enabled: bool, deferred: bool = False) -> Outcome | None:
+    """Enable or disable; entitlements of a disabled config stop consuming points. None = it is so already."""
+    wanted = "ACTIVE" if enabled else "DISABLED"
+    kind = Operation.Kind.ENABLE_CONFIG if enabled else Operation.Kind.DISABLE_CONFIG
+    with acting_as(actor):
+        row = _lock_config(actor, config_id)
+        if row.status == wanted:
+            return None
+        api_user = checks.reader_of(row.program_id, row.account_id)
+        plan = _plan_change(kind, row, api_user, {}, {"status": row.status})
+        outcome = start_operation(actor, plan, key=None, deferred=deferred, earlier=None)
+    return carry_out(outcome, deferred=deferred)
+
+
+def offer_config(actor: Actor, config_id: int, *, tenant_slug: str) -> bool:
+    """Let a tenant use a config of the catalogue; False if it could already. Only the operator's own configs can be offered."""
+    with acting_as(actor):
+        row = checks.find_config(actor, config_id)
+        tenant = Tenant.objects.visible_to(actor).filter(slug=tenant_slug).first()
+        if tenant is None:
+            raise invalid("/tenant", "There is no such tenant.")
+        if row.tenant_id is not None:
+            raise Problem(
+                "state_conflict", "This configuration belongs to a tenant; only the catalogue's can be offered."
+            )
+        _, made = ConfigOffer.objects.get_or_create(config=row, tenant=tenant)
+        if made:
+            _audit_offer(actor, "config.offered", row, tenant)
+    return made
+
+
+def withdraw_offer(actor: Actor, config_id: int, *, tenant_slug: str) -> None:
+    """Take an offer back; entitlements under the config stay. Problem `not_found` if there is no such offer."""
+    with acting_as(actor):
+        row = checks.find_config(actor, config_id)
+        offer = ConfigOffer.objects.select_related("tenant").filter(config=row, tenant__slug=tenant_slug).first()
+        if offer is None:
+            raise not_found()
+        _audit_offer(actor, "config.withdrawn", row, offer.tenant)
+        offer.delete()
+
+
+def parameters_differ(config: Config, values: Parameters) -> bool:
+    """Whether a full parameter set is another one than the config's; what the product reports itself does not count."""
+
+    def as_set(items: Parameters) -> set[tuple[int, str]]:
+        return {(int(item["id"]), str(item["value"])) for item in items if int(item["id"]) not in READ_ONLY_IDS}
+
+    return as_set(config.parameters) != as_set(values)
+
+
+def _settable(parameters: Parameters) -> list[dict[str, Any]]:
+    return [{"id": int(item["id"]), "value": str(item["value"])} for item in parameters]
+
+
+def _place_for(tenant: Tenant | None, program: str, account_id: int | None) -> ReachedAccount:
+    """Where a new config will lie. Without an account: the program's only one, or the one that registered the program."""
+    places = [found for found in accounts_for(tenant) if found.program_serial == program]
+    if not places:
+        raise invalid("/program", "There is no such program.")
+    if account_id is not None:
+        chosen = next((found for found in places if found.account_id == account_id), None)
+        if chosen is None:
+            raise invalid("/account_id", "There is no such account.")
+        return chosen
+    if len(places) > 1:
+        raise invalid("/account_id", "The program has several accounts; name the one that the configuration is for.")
+    return places[0]
+
+
+def _lock_config(actor: Actor, config_id: int) -> Config:
+    """The config that a path names, if the actor may change it. Inside `acting_as(actor)`; of two changes at once one is refused."""
+    checks.find_config(actor, config_id)
+    with acting_as(JOURNAL):
+        row = Config.objects.select_for_update().get(id=config_id)
+        if not actor.sees_every_tenant and (row.tenant_id != actor.tenant_id or _is_shared(row)):
+            raise Problem(
+                "config_managed", "More than you depend on this configuration, so your operator alone can change it."
+            )
+    if row.vanished_at is not None:
+        raise Problem("state_conflict", "FortiFlex no longer lists this configuration.")
+    refuse_if_in_progress(config_id=config_id)
+    return row
+
+
+def _is_shared(config: Config) -> bool:
+    strangers = Entitlement.objects.filter(config=config).exclude(tenant=config.tenant)
+    nobodys = Entitlement.objects.filter(config=config, tenant_id__isnull=True)
+    return strangers.exists() or nobodys.exists() or config.offers.exists()
+
+
+def _refuse_taken_name(tenant: Tenant | None, place: ReachedAccount, name: str) -> None:
+    """FortiFlex wants names unique per account; among different owners the suffix sees to that, so that none meets another's."""
+    with acting_as(JOURNAL):
+        taken = Config.objects.filter(
+            tenant=tenant, program_id=place.program_serial, account_id=place.account_id, name=name, vanished_at=None
+        ).exists()
+    if taken:
+        raise Problem("state_conflict", f"You have a configuration called {name!r} in this account already.")
+
+
+def _plan_change(
+    kind: Operation.Kind, row: Config, api_user: ApiUser, intent: Mapping[str, Any], before: Mapping[str, Any]
+) -> Plan:
+    return Plan(
+        kind=kind,
+        tenant_id=row.tenant_id,
+        api_user_id=api_user.id,
+        program_serial=row.program_id,
+        account_id=row.account_id,
+        config_id=row.id,
+        intent=intent,
+        before=before,
+    )
+
+
+def _audit_offer(actor: Actor, action: str, config: Config, tenant: Tenant) -> None:
+    record_audit(
+        actor,
+        action,
+        subject_type="config",
+        subject_key=config.id,
+        tenant_id=tenant.id,
+        after={"config": config.id, "tenant": tenant.slug},
+    )

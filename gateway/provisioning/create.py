@@ -1,0 +1,146 @@
+"""Create entitlements: VMs, hardware, cloud. Checked in full before anything is written or sent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+from gateway.catalogue import Form, find_product_type, form_of
+from gateway.models import ApiUser, Config, Entitlement, Operation
+from gateway.operations import JOURNAL, Plan, refuse_if_in_progress
+from gateway.provisioning import checks
+from gateway.provisioning.estimates import points_of_config
+from gateway.provisioning.failures import NOT_AVAILABLE
+from gateway.provisioning.idempotency import (
+    IdempotencyKey,
+    Outcome,
+    carry_out,
+    find_earlier,
+    replay_of,
+    start_operation,
+)
+from tenants.actors import Actor
+from tenants.context import acting_as
+from tenants.models import Tenant
+from tenants.problems import Problem, invalid
+
+KIND_BY_FORM = {
+    "vm": Operation.Kind.CREATE_VM,
+    "hardware": Operation.Kind.CREATE_HARDWARE,
+    "cloud": Operation.Kind.CREATE_CLOUD,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants created. `count` is for VMs, `serial_numbers` for hardware, neither for cloud."""
+
+    config: int
+    count: int | None = None
+    serial_numbers: tuple[str, ...] | None = None
+    description: str = ""
+    end_date: date | None = None
+    folder_path: str | None = None
+    skip_pending: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def create_entitlements(
+    actor: Actor, wish: Wish, *, tenant: Tenant | None, key: IdempotencyKey | None = None, deferred: bool = False
+) -> Outcome:
+    """Journal the creation, send it (unless `deferred`), settle it. Problems as product.md "Manners"; a refusal leaves no row."""
+    earlier = find_earlier(actor, key)
+    if (replay := replay_of(earlier)) is not None:
+        return replay
+    with acting_as(actor):
+        config = checks.usable_config(actor, wish.config, tenant=tenant)
+    api_user = checks.reader_of(config.program_id, config.account_id)
+    form = form_of(find_product_type(api_user.api_url, config.product_type_id), config.product_type_id)
+    _check_form(wish, form)
+    _check_values(wish, config)
+    points = points_of_config(config)
+    count = len(wish.serial_numbers or ()) or wish.count or 1
+    points_per_day = None if points is None else points * count
+    with acting_as(actor):
+        if form == "hardware":
+            _check_available(actor, wish)
+        checks.check_quota(tenant, count=count, points_per_day=points_per_day)
+        plan = replace(_plan(wish, config, form, api_user, tenant), points_per_day=points_per_day)
+        outcome = start_operation(actor, plan, key=key, deferred=deferred, earlier=earlier)
+    return carry_out(outcome, deferred=deferred)
+
+
+def _check_form(wish: Wish, form: Form) -> None:
+    """A config of one form can't make entitlements of another: each says so by what it is asked with."""
+    if form != "hardware" and wish.serial_numbers is not None:
+        raise _wrong_form("/serial_numbers", f"This is a {form} configuration: FortiFlex gives the serial numbers.")
+    if form != "vm" and wish.count is not None:
+        how = "name serial_numbers instead" if form == "hardware" else "one is made per account; leave count out"
+        raise _wrong_form("/count", f"This is a {form} configuration: {how}.")
+    if form == "hardware" and wish.serial_numbers is None:
+        raise invalid("/serial_numbers", "This is a hardware configuration: name the serial numbers.")
+    if form != "vm" and wish.skip_pending:
+        raise invalid("/skip_pending", f"This is a {form} configuration: it is active at once.")
+    if form == "hardware" and wish.folder_path is not None:
+        raise invalid("/folder_path", "FortiFlex takes no folder for hardware.")
+
+
+def _wrong_form(pointer: str, detail: str) -> Problem:
+    errors = [{"pointer": pointer, "detail": detail}, {"pointer": "/config", "detail": detail}]
+    return Problem("invalid", detail, errors=errors)
+
+
+def _check_values(wish: Wish, config: Config) -> None:
+    program = checks.program_of(config)
+    if wish.count is not None:
+        checks.check_count(wish.count)
+    if wish.serial_numbers is not None:
+        checks.check_serial_numbers(wish.serial_numbers)
+    checks.check_description(wish.description)
+    if wish.end_date is not None:
+        checks.check_end_date(wish.end_date, program=program)
+    if wish.folder_path is not None:
+        checks.check_folder(wish.folder_path)
+    checks.check_labels(wish.labels)
+    checks.check_balance(program)
+
+
+def _check_available(actor: Actor, wish: Wish) -> None:
+    """A serial that is in FortiFlex already can't be registered again. Whose it is, a stranger does not learn."""
+    serials = list(wish.serial_numbers or ())
+    mine = sorted(
+        Entitlement.objects.visible_to(actor).filter(serial_number__in=serials).values_list("serial_number", flat=True)
+    )
+    if mine:
+        raise Problem("state_conflict", f"These are registered already: {', '.join(mine)}.")
+    with acting_as(JOURNAL):
+        taken = Entitlement.objects.filter(serial_number__in=serials, vanished_at__isnull=True).exists()
+    if taken:
+        raise Problem("not_available", NOT_AVAILABLE)
+    try:
+        refuse_if_in_progress(serial_numbers=serials)
+    except Problem:
+        # Whoever is registering it right now may be another tenant.
+        raise Problem("not_available", NOT_AVAILABLE) from None
+
+
+def _plan(wish: Wish, config: Config, form: Form, api_user: ApiUser, tenant: Tenant | None) -> Plan:
+    intent: dict[str, object] = {
+        "description": wish.description,
+        "end_day": wish.end_date.isoformat() if wish.end_date else None,
+        "folder_path": wish.folder_path,
+        "labels": dict(wish.labels),
+    }
+    if form == "vm":
+        intent |= {"count": 1 if wish.count is None else wish.count, "skip_pending": wish.skip_pending}
+    if form == "hardware":
+        intent |= {"serial_numbers": list(wish.serial_numbers or ())}
+    return Plan(
+        kind=KIND_BY_FORM[form],
+        tenant_id=tenant.id if tenant else None,
+        api_user_id=api_user.id,
+        program_serial=config.program_id,
+        account_id=config.account_id,
+        config_id=config.id,
+        serial_numbers=wish.serial_numbers or (),
+        intent=intent,
+    )

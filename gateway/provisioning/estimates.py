@@ -1,0 +1,75 @@
+"""Points per day before they are spent: tools/calc, always for one unit (whether it multiplies by count is unknown, reference 2.4)."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+
+from gateway.catalogue import READ_ONLY_IDS, as_parameters, check_parameters, find_product_type
+from gateway.fortiflex.errors import FortiFlexError, NotDone, Rejected
+from gateway.models import ApiUser, Config
+from gateway.operations import JOURNAL
+from gateway.provisioning.failures import as_problem, explain_failure
+from gateway.reach import accounts_for
+from gateway.upstream import client_for
+from tenants.actors import Actor
+from tenants.context import acting_as
+from tenants.models import Tenant
+from tenants.problems import Problem, invalid
+
+REFUSED_FOR = 3600.0  # seconds for which a refused estimate is not asked again: each costs one of nine errors an hour
+_refused: dict[int, float] = {}
+
+
+def points_of_config(config: Config) -> Decimal | None:
+    """Points per day of one entitlement of `config`, asked for once and kept on it. None if FortiFlex can't say: no write waits for it."""
+    if config.points_per_day is not None:
+        return config.points_per_day
+    if time.monotonic() - _refused.get(config.id, -REFUSED_FOR) < REFUSED_FOR:
+        return None
+    api_user = next((found for found in _readers(None, config.program_id) if found[0] == config.account_id), None)
+    if api_user is None:
+        return None
+    try:
+        settable = [item for item in config.parameters if int(item["id"]) not in READ_ONLY_IDS - {47}]
+        points = _ask(api_user[1], config.program_id, config.product_type_id, settable)
+    except Rejected:
+        _refused[config.id] = time.monotonic()
+        return None
+    except FortiFlexError:
+        return None
+    with acting_as(JOURNAL):
+        # Only if it is still the size that was asked about.
+        Config.objects.filter(id=config.id, parameters=config.parameters).update(points_per_day=points)
+    return points
+
+
+def estimate_points(
+    actor: Actor, *, tenant: Tenant | None, program: str, product_type_id: int, parameters: Sequence[dict[str, Any]]
+) -> Decimal:
+    """Points per day of one unit. Problem `invalid` for a program that isn't the tenant's or parameters that can't be."""
+    readers = _readers(tenant, program)
+    if not readers:
+        raise invalid("/program", "There is no such program.")
+    api_user = readers[0][1]
+    product = find_product_type(api_user.api_url, product_type_id)
+    check_parameters(product, as_parameters(parameters), estimate=True)
+    try:
+        return _ask(api_user, program, product_type_id, parameters)
+    except NotDone as error:
+        raise as_problem(asdict(explain_failure(error, product=product)), actor) from error
+    except FortiFlexError as error:
+        raise Problem("upstream_unavailable", "FortiFlex gave no readable answer. Try again.") from error
+
+
+def _readers(tenant: Tenant | None, program: str) -> list[tuple[int, ApiUser]]:
+    return [(found.account_id, found.api_user) for found in accounts_for(tenant) if found.program_serial == program]
+
+
+def _ask(api_user: ApiUser, program: str, product_type_id: int, parameters: Sequence[dict[str, Any]]) -> Decimal:
+    client = client_for(api_user, interactive=True)
+    answer = client.calculate_points(
+        program_serial=program, product_type_id=product_type_id, parameters=as_parameters(parameters)
+    )
+    return answer.value.current

@@ -1,0 +1,115 @@
+"""Idempotency keys: one key, one operation, for 30 days. The row that the caller asked for is the memory; no answer is cached."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from gateway.models import Operation
+from gateway.operations import JOURNAL, Plan, may_try_again, plan_operation, reopen_operation
+from gateway.provisioning.sending import send_operation
+from tenants import clock
+from tenants.actors import Actor
+from tenants.bodies import dump_json
+from tenants.context import acting_as
+from tenants.problems import Problem
+
+LONGEST_KEY = 255
+KEPT = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """`stored` is a digest: the operator's keys and a tenant's own never meet. `fingerprint` tells whether the body is the same."""
+
+    stored: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The operation that a request led to. `replayed` = an earlier request had asked for it."""
+
+    operation: Operation
+    replayed: bool = False
+
+
+def read_key(actor: Actor, text: str | None, *, path: str, body: Any) -> IdempotencyKey | None:
+    """The key of a request. Problem `invalid` for an empty or overlong one."""
+    if text is None:
+        return None
+    if not 1 <= len(text) <= LONGEST_KEY:
+        detail = f"Idempotency-Key takes 1 to {LONGEST_KEY} characters."
+        raise Problem("invalid", detail, errors=[{"pointer": "Idempotency-Key", "detail": detail}])
+    asker = "operator" if actor.sees_every_tenant else "tenant"
+    stored = hashlib.sha256(f"{asker}:{text}".encode()).hexdigest()
+    return IdempotencyKey(stored, hashlib.sha256(path.encode() + b"\n" + _canonical(body)).hexdigest())
+
+
+def find_earlier(actor: Actor, key: IdempotencyKey | None) -> Operation | None:
+    """The operation that this key already led to. Problem `idempotency_mismatch` if it was asked for with another body."""
+    if key is None:
+        return None
+    with acting_as(actor):
+        earlier = Operation.objects.visible_to(actor).filter(idempotency_key=key.stored).first()
+    if earlier is None:
+        return None
+    if earlier.created_at <= clock.now() - KEPT:
+        with acting_as(JOURNAL):
+            Operation.objects.filter(id=earlier.id).update(idempotency_key=None)
+        return None
+    if earlier.fingerprint != key.fingerprint:
+        raise Problem("idempotency_mismatch", "This Idempotency-Key was used for another request. Use a new one.")
+    return earlier
+
+
+def start_operation(
+    actor: Actor, plan: Plan, *, key: IdempotencyKey | None, deferred: bool, earlier: Operation | None
+) -> Outcome:
+    """Plan the operation, or take up `earlier` for its next attempt. Inside an open `acting_as(actor)`; of two at once, one plans."""
+    if earlier is not None:
+        return Outcome(earlier, replayed=not reopen_operation(earlier, deferred=deferred))
+    try:
+        with transaction.atomic():
+            made = plan_operation(
+                actor,
+                plan,
+                key=key.stored if key else None,
+                fingerprint=key.fingerprint if key else "",
+                deferred=deferred,
+            )
+    except IntegrityError:
+        found = find_earlier(actor, key)
+        if found is None:
+            raise
+        return Outcome(found, replayed=True)
+    return Outcome(made)
+
+
+def carry_out(outcome: Outcome, *, deferred: bool) -> Outcome:
+    """Send what was planned, outside every context, unless the worker is to."""
+    if outcome.replayed or deferred:
+        with acting_as(JOURNAL):
+            row = Operation.objects.select_related("tenant").get(id=outcome.operation.id)
+        return Outcome(row, outcome.replayed)
+    return Outcome(send_operation(outcome.operation.id))
+
+
+def replay_of(earlier: Operation | None) -> Outcome | None:
+    """What to answer at once: `earlier`, unless it may be tried again."""
+    if earlier is None or may_try_again(earlier):
+        return None
+    return carry_out(Outcome(earlier, replayed=True), deferred=False)
+
+
+def _canonical(body: Mapping[str, Any]) -> bytes:
+    return dump_json({name: _sorted(body[name]) for name in sorted(body)})
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _sorted(value[name]) for name in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, (list, tuple)) else value

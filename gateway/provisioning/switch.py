@@ -1,0 +1,55 @@
+"""Stop and reactivate."""
+
+from gateway.models import Entitlement, Operation
+from gateway.provisioning.change import change_entitlement
+from gateway.provisioning.idempotency import IdempotencyKey, Outcome
+from tenants.actors import Actor
+from tenants.problems import Problem
+
+# Certainly wrong (reference 3.3). What FortiFlex does with PENDING ones is not documented, so that goes upstream.
+NOT_TO_STOP = frozenset({"STOPPED", "EXPIRED"})
+NOT_TO_REACTIVATE = frozenset({"ACTIVE", "GRACE_PERIOD"})
+
+
+def stop_entitlement(
+    actor: Actor, serial: str, *, key: IdempotencyKey | None = None, deferred: bool = False
+) -> Outcome:
+    """It consumes points to the end of today. Problem `state_conflict` if it has ended already."""
+
+    def check(row: Entitlement) -> None:
+        if row.status in NOT_TO_STOP:
+            raise Problem("state_conflict", f"This entitlement is {row.status.lower()} already.")
+
+    return change_entitlement(
+        actor,
+        serial,
+        kind=Operation.Kind.STOP,
+        check=check,
+        intent={},
+        before=lambda row: {"status": row.status, "end_day": row.end_day.isoformat() if row.end_day else None},
+        key=key,
+        deferred=deferred,
+    )
+
+
+def reactivate_entitlement(
+    actor: Actor, serial: str, *, key: IdempotencyKey | None = None, deferred: bool = False
+) -> Outcome:
+    """It consumes points from today. An end date that the stop overwrote is put back. Problem `state_conflict` if it is active."""
+
+    def check(row: Entitlement) -> None:
+        if row.status in NOT_TO_REACTIVATE:
+            raise Problem(
+                "state_conflict", "This entitlement is active already; only a stopped one can be reactivated."
+            )
+
+    return change_entitlement(
+        actor,
+        serial,
+        kind=Operation.Kind.REACTIVATE,
+        check=check,
+        intent={},
+        before=lambda row: {"status": row.status},
+        key=key,
+        deferred=deferred,
+    )

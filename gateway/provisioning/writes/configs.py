@@ -1,0 +1,125 @@
+"""Creating and changing configs. A new one is found again by its name, whose suffix is the operation's own."""
+
+from typing import Any
+
+from gateway.catalogue import as_parameters
+from gateway.config_names import join_suffix, split_suffix
+from gateway.fortiflex import records
+from gateway.fortiflex.client import FortiFlexClient
+from gateway.fortiflex.records import Answer
+from gateway.models import Attempt, Config, Operation
+from gateway.provisioning.writes.storing import store_config
+from gateway.provisioning.writes.write import Finding, Stored, Verdict, WrongAnswer
+
+
+class CreateConfig:
+    """configs/create. Not idempotent."""
+
+    def build_request(self, operation: Operation, tag: str) -> dict[str, Any]:
+        intent = operation.intent
+        return {
+            "program_serial": operation.program_serial,
+            "account_id": operation.account_id,
+            "name": join_suffix(intent["name"], operation.id),
+            "product_type_id": intent["product_type_id"],
+            "parameters": intent["parameters"],
+        }
+
+    def send(self, client: FortiFlexClient, request: dict[str, Any]) -> Answer[records.Config]:
+        return client.create_config(**(request | {"parameters": as_parameters(request["parameters"])}))
+
+    def store(self, operation: Operation, value: records.Config) -> Stored:
+        # A pass of the mirror may have stored it already, as the operator's: this operation knows whose it is.
+        row = store_config(value)
+        if row.tenant_id != operation.tenant_id:
+            row.tenant_id = operation.tenant_id
+            row.save(update_fields=["tenant"])
+        return Stored(config_id=row.id)
+
+    def look(self, client: FortiFlexClient, operation: Operation, attempt: Attempt) -> Finding:
+        found = _listed(client, operation)
+        named = [record for record in found if record.name == attempt.request["name"]]
+        seen = {"looked_at": f"configs/list of {operation.program_serial}/{operation.account_id}", "listed": len(found)}
+        seen |= {"found": [record.id for record in named]}
+        if not named:
+            return Finding(Verdict.ABSENT, seen=seen)
+        if len(named) > 1 or named[0].product_type_id != attempt.request["product_type_id"]:
+            return Finding(Verdict.UNCLEAR, seen=seen | {"why": "the name is ours and the content is not"})
+        return Finding(Verdict.DONE, value=named[0], seen=seen)
+
+
+class UpdateConfig:
+    """configs/update with the full parameter set; re-prices every entitlement of the config."""
+
+    def build_request(self, operation: Operation, tag: str) -> dict[str, Any]:
+        intent = operation.intent
+        row = Config.objects.get(id=operation.config_id or 0)
+        return {
+            "config_id": row.id,
+            "name": _rename(row.upstream_name, intent["name"]) if intent.get("name") else None,
+            "parameters": intent.get("parameters"),
+        }
+
+    def send(self, client: FortiFlexClient, request: dict[str, Any]) -> Answer[records.Config]:
+        parameters = None if request["parameters"] is None else as_parameters(request["parameters"])
+        return client.update_config(request["config_id"], name=request["name"], parameters=parameters)
+
+    def store(self, operation: Operation, value: records.Config) -> Stored:
+        return _store_changed(operation, value)
+
+    def look(self, client: FortiFlexClient, operation: Operation, attempt: Attempt) -> Finding:
+        request = attempt.request
+
+        def is_there(record: records.Config) -> bool:
+            wanted = {(item["id"], str(item["value"])) for item in request["parameters"] or []}
+            return (request["name"] in {None, record.name}) and wanted <= {
+                (item.id, item.value) for item in record.parameters
+            }
+
+        return _read_back(client, operation, is_there)
+
+
+class SwitchConfig:
+    """configs/enable and configs/disable. Entitlements of a disabled config stop consuming points."""
+
+    def __init__(self, status: str) -> None:
+        self._status = status
+
+    def build_request(self, operation: Operation, tag: str) -> dict[str, Any]:
+        return {"config_id": operation.config_id}
+
+    def send(self, client: FortiFlexClient, request: dict[str, Any]) -> Answer[records.Config]:
+        switch = client.enable_config if self._status == "ACTIVE" else client.disable_config
+        return switch(request["config_id"])
+
+    def store(self, operation: Operation, value: records.Config) -> Stored:
+        return _store_changed(operation, value)
+
+    def look(self, client: FortiFlexClient, operation: Operation, attempt: Attempt) -> Finding:
+        return _read_back(client, operation, lambda record: record.status == self._status)
+
+
+def _rename(upstream_name: str, name: str) -> str:
+    """`name` with the suffix that stands there; one made elsewhere has none, and keeps none."""
+    _, operation_id = split_suffix(upstream_name)
+    return name if operation_id is None else join_suffix(name, operation_id)
+
+
+def _store_changed(operation: Operation, value: records.Config) -> Stored:
+    if value.id != operation.config_id:
+        raise WrongAnswer(f"The answer is about config {value.id}.")
+    store_config(value)
+    return Stored(operation.serial_numbers, value.id)
+
+
+def _listed(client: FortiFlexClient, operation: Operation) -> list[records.Config]:
+    return client.list_configs(operation.program_serial, account_id=operation.account_id).value
+
+
+def _read_back(client: FortiFlexClient, operation: Operation, is_there: Any) -> Finding:
+    found = next((record for record in _listed(client, operation) if record.id == operation.config_id), None)
+    seen: dict[str, Any] = {"looked_at": f"configs/list of {operation.program_serial}/{operation.account_id}"}
+    if found is None:
+        return Finding(Verdict.ABSENT, seen=seen | {"why": "FortiFlex does not list it"})
+    seen |= {"status": found.status, "name": found.name}
+    return Finding(Verdict.DONE if is_there(found) else Verdict.ABSENT, value=found, seen=seen)

@@ -1,0 +1,79 @@
+"""Storing what FortiFlex says came of a write: new entitlements, changed ones, configs. Always inside the settling transaction."""
+
+from collections.abc import Sequence
+
+from django.db.models import QuerySet
+
+from gateway.days import today
+from gateway.fortiflex import records
+from gateway.mirror import apply_configs, apply_entitlements
+from gateway.models import Assignment, Config, Entitlement, Operation
+from gateway.operations import JOURNAL
+from gateway.ownership import own_new_serials
+from gateway.placements import place
+from gateway.provisioning.writes.write import NotOurs, WrongAnswer
+
+
+def store_new_entitlements(operation: Operation, found: Sequence[records.Entitlement]) -> list[str]:
+    """Mirror rows, owner, text and labels of what this operation made. NotOurs if any of them is somebody's or was there before."""
+    serials = [record.serial_number for record in found]
+    not_ours = foreign_serials(operation, serials)
+    if not_ours:
+        raise NotOurs(not_ours)
+    apply_entitlements(found, program_serial=operation.program_serial, account_id=operation.account_id)
+    if operation.intent.get("folder_path"):
+        Entitlement.objects.filter(serial_number__in=serials).update(folder_path=operation.intent["folder_path"])
+    own_new_serials(
+        JOURNAL,
+        serials=serials,
+        tenant=operation.tenant,
+        description=operation.intent.get("description") or "",
+        labels=operation.intent.get("labels") or {},
+        operation_id=operation.id,
+    )
+    return serials
+
+
+def foreign_serials(operation: Operation, serials: Sequence[str]) -> list[str]:
+    """Those among `serials` that this operation can't have made: mirrored before it was sent, or owned through something else."""
+    before = Entitlement.objects.filter(serial_number__in=serials, first_seen_at__lt=operation.sent_at)
+    owned = Assignment.objects.filter(serial_number__in=serials).exclude(operation_id=operation.id)
+    taken = set(before.values_list("serial_number", flat=True)) | set(owned.values_list("serial_number", flat=True))
+    return sorted(taken)
+
+
+def store_changed_entitlement(operation: Operation, found: Sequence[records.Entitlement]) -> records.Entitlement:
+    """The mirror row of the one entitlement that was changed. WrongAnswer if the answer is about another."""
+    if [record.serial_number for record in found] != operation.serial_numbers:
+        raise WrongAnswer(f"The answer names {', '.join(record.serial_number for record in found)}.")
+    apply_entitlements(found, program_serial=operation.program_serial, account_id=operation.account_id)
+    return found[0]
+
+
+def store_text(serial: str, *, description: str) -> None:
+    """The user's text, on the entitlement and on the present period of ownership."""
+    Entitlement.objects.filter(serial_number=serial).update(description=description)
+    _current_assignment(serial).update(description=description)
+
+
+def store_labels(serial: str, *, labels: dict[str, str] | None, operator_labels: dict[str, str] | None = None) -> None:
+    """Labels from today on: on the entitlement, on the present period of ownership, and on its placement."""
+    row = Entitlement.objects.select_for_update().get(serial_number=serial)
+    if labels is not None:
+        row.labels = labels
+        _current_assignment(serial).update(labels=labels)
+    if operator_labels is not None:
+        row.operator_labels = operator_labels
+    row.save(update_fields=["labels", "operator_labels"])
+    place(row, on=today())
+
+
+def store_config(record: records.Config) -> Config:
+    """The mirror row of a config that an operation made or changed."""
+    apply_configs([record])
+    return Config.objects.select_for_update().get(id=record.id)
+
+
+def _current_assignment(serial: str) -> "QuerySet[Assignment]":
+    day = today()
+    return Assignment.objects.filter(serial_number=serial, from_day__lte=day).exclude(until_day__lte=day)

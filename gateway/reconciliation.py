@@ -1,0 +1,197 @@
+"""Settle operations whose outcome is unknown, from evidence only. Nothing is sent again here, but for planned work nobody waits for.
+
+A look upstream sees what was asked for (done), part of it, nothing, or something that a person must judge. Nothing is believed only
+after FortiFlex's own delay and on two looks that agree; then the operation ends `failed` with `not_done`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+
+from gateway.fortiflex.errors import FortiFlexError
+from gateway.models import Attempt, Operation
+from gateway.operations import (
+    JOURNAL,
+    SENT_SECONDS,
+    add_evidence,
+    find_operation,
+    lock_unsettled,
+    settle_failed,
+    settle_succeeded,
+    settle_unknown,
+)
+from gateway.provisioning.sending import send_operation, settle_stored
+from gateway.provisioning.writes.registry import WRITES
+from gateway.provisioning.writes.write import Finding, NotOurs, Verdict, WrongAnswer
+from gateway.upstream import client_for
+from tenants import clock
+from tenants.actors import Actor
+from tenants.audit import record_audit
+from tenants.context import acting_as
+from tenants.problems import Problem
+from tenants.secrets import SecretUnreadable
+
+CLAIM = timedelta(seconds=120)  # how long a look may take before another reconciler may look too
+NEXT_LOOK = timedelta(seconds=60)
+AGREEING_LOOKS = 2
+NOT_DONE = "FortiFlex did not do it; nothing was made or changed. The same Idempotency-Key starts the next attempt."
+Progress = Callable[[Operation], None]
+State = Operation.State
+log = structlog.get_logger("flexgate.reconciliation")
+
+
+@dataclass(slots=True)
+class ReconcileReport:
+    """Operations by what became of them."""
+
+    settled: list[Operation] = field(default_factory=list)
+    still_unknown: list[Operation] = field(default_factory=list)
+    sent: list[Operation] = field(default_factory=list)
+
+
+def reconcile_operations(*, everything: bool = False, progress: Progress = lambda _: None) -> ReconcileReport:
+    """Look at every unsettled operation that is due (`everything`: due or not) and send planned ones that wait for the worker.
+
+    Safe to run twice at once: each operation is claimed by moving its next look into the future.
+    """
+    report = ReconcileReport()
+    for operation_id in _due(everything=everything):
+        row = _claim(operation_id, everything=everything)
+        if row is None:
+            continue
+        if row.state == State.PLANNED:
+            report.sent.append(send_operation(row.id))
+        else:
+            row = _look_once(row)
+            (report.settled if row.settled_at else report.still_unknown).append(row)
+        progress(row)
+    return report
+
+
+def _due(*, everything: bool) -> list[UUID]:
+    """A `sent` row is due when its sender must be dead; until then it belongs to the sender, even with `everything`."""
+    now = clock.now()
+    with acting_as(JOURNAL):
+        rows = Operation.objects.filter(
+            state__in=[State.PLANNED, State.SENT, State.UNKNOWN], next_check_at__isnull=False
+        )
+        due = rows.filter(next_check_at__lte=now)
+        if everything:
+            due = due | rows.filter(state=State.UNKNOWN)
+        return list(due.order_by("created_at").values_list("id", flat=True))
+
+
+def _claim(operation_id: UUID, *, everything: bool) -> Operation | None:
+    now = clock.now()
+    with acting_as(JOURNAL):
+        row = (
+            Operation.objects.select_for_update(of=("self",), skip_locked=True)
+            .select_related("tenant", "api_user")
+            .filter(id=operation_id, state__in=[State.PLANNED, State.SENT, State.UNKNOWN])
+            .first()
+        )
+        forced = everything and row is not None and row.state == State.UNKNOWN
+        if row is None or row.next_check_at is None or (row.next_check_at > now and not forced):
+            return None
+        if row.state == State.SENT:
+            # Whoever sent it is dead: a crash between journal and answer is an unknown outcome like any other.
+            settle_unknown(row, reason=f"no answer was written down within {SENT_SECONDS:.0f} seconds")
+        row.next_check_at = now + CLAIM
+        row.save(update_fields=["next_check_at"])
+        return row
+
+
+def _look_once(operation: Operation) -> Operation:
+    with acting_as(JOURNAL):
+        attempt = operation.attempts.order_by("-number").first()
+    if attempt is None:
+        raise RuntimeError(f"Operation {operation.id} was sent without an attempt.")
+    try:
+        finding = WRITES[operation.kind].look(
+            client_for(operation.api_user, interactive=False, wait_seconds=60), operation, attempt
+        )
+    except (FortiFlexError, SecretUnreadable) as error:
+        log.warning("could not look", operation=str(operation.id), reason=str(error))
+        finding = None
+    return _conclude(operation.id, attempt, finding)
+
+
+def _conclude(operation_id: UUID, attempt: Attempt, finding: Finding | None) -> Operation:
+    """Write down what was seen, and settle if it proves something. What can't be stored as ours is left to a person."""
+    try:
+        with acting_as(JOURNAL):
+            row = lock_unsettled(operation_id, attempt=attempt.number)
+            if row is not None:
+                _apply(row, attempt, finding)
+    except (NotOurs, WrongAnswer, LookupError) as error:
+        with acting_as(JOURNAL):
+            row = lock_unsettled(operation_id, attempt=attempt.number)
+            if row is not None:
+                settle_unknown(row, reason=str(error), look_again=not isinstance(error, NotOurs))
+    with acting_as(JOURNAL):
+        return Operation.objects.select_related("tenant").get(id=operation_id)
+
+
+def _apply(row: Operation, attempt: Attempt, finding: Finding | None) -> None:
+    now = clock.now()
+    if finding is None:
+        _look_later(row)
+        return
+    add_evidence(row, {"verdict": str(finding.verdict), **finding.seen})
+    if finding.verdict in {Verdict.DONE, Verdict.PARTLY}:
+        settle_stored(row, WRITES[row.kind].store(row, finding.value))
+    elif finding.verdict is Verdict.UNCLEAR:
+        settle_unknown(row, reason="a person has to look", look_again=False)
+    elif (
+        now - attempt.sent_at >= timedelta(seconds=settings.FLEXGATE_SETTLE_SECONDS)
+        and _absences(row) >= AGREEING_LOOKS
+    ):
+        settle_failed(row, code="not_done", detail=NOT_DONE)
+    else:
+        _look_later(row)
+
+
+def _absences(row: Operation) -> int:
+    """How many looks in a row, this one included, saw nothing after FortiFlex's own delay had passed."""
+    settled_from = (row.sent_at or row.created_at) + timedelta(seconds=settings.FLEXGATE_SETTLE_SECONDS)
+    looks = [seen for seen in row.evidence if "verdict" in seen and seen["at"] >= settled_from.isoformat()]
+    number = 0
+    for seen in reversed(looks):
+        if seen["verdict"] != Verdict.ABSENT:
+            break
+        number += 1
+    return number
+
+
+def _look_later(row: Operation) -> None:
+    row.next_check_at = clock.now() + NEXT_LOOK
+    row.save(update_fields=["next_check_at", "evidence"])
+
+
+def resolve_operation(actor: Actor, operation_id: UUID, *, done: bool, reason: str) -> Operation:
+    """A person's word on an unknown operation. `done` = it was done elsewhere or is dealt with; else it was not. Problem `state_conflict`."""
+    with acting_as(actor):
+        find_operation(actor, operation_id)
+        row = Operation.objects.select_for_update().get(id=operation_id)
+        if row.state != State.UNKNOWN:
+            raise Problem(
+                "state_conflict", f"This operation is {row.state}; only an unknown one can be resolved by hand."
+            )
+        add_evidence(row, {"resolved_by": actor.name, "done": done, "reason": reason})
+        if done:
+            settle_succeeded(row, serial_numbers=row.serial_numbers, config_id=row.config_id)
+        else:
+            settle_failed(row, code="not_done", detail=NOT_DONE)
+        record_audit(
+            actor,
+            "operation.resolved",
+            subject_type="operation",
+            subject_key=row.id,
+            tenant_id=row.tenant_id,
+            after={"done": done, "reason": reason},
+        )
+        return find_operation(actor, operation_id)
