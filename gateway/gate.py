@@ -20,7 +20,6 @@ from gateway.fortiflex.errors import (
     NotSent,
     OutcomeUnknown,
     RateLimited,
-    Rejected,
     TokenRejected,
 )
 from gateway.fortiflex.records import Exchange
@@ -164,8 +163,6 @@ class GatedPassage:
         if isinstance(error, RateLimited):
             seconds = max(CLOSED_SECONDS.get(error.status, 60), error.retry_after_seconds or 0)
             self._close(seconds, f"FortiFlex answered {error.status} (HTTP {error.http_status})")
-        elif isinstance(error, Rejected) and error.http_status == 401 and not isinstance(error, TokenRejected):
-            self._close(60, "the API user lacks a permission")
 
     def _write_call(self, path: str, *, failed: bool, outcome: str, http_status: int | None) -> None:
         now = clock.now()

@@ -13,7 +13,7 @@ if "FLEXGATE_TEST_DATA" not in os.environ:
 os.environ["FLEXGATE_DATA"] = os.environ["FLEXGATE_TEST_DATA"]
 os.environ["FLEXGATE_DEBUG"] = "1"
 os.environ["FLEXGATE_LOG_LEVEL"] = "WARNING"
-for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "CELERY_BROKER_URL", "FLEXGATE_NOW"):
+for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "CELERY_BROKER_URL", "FLEXGATE_CLOCK_SHIFT"):
     os.environ.pop(name, None)
 
 

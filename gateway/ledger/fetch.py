@@ -72,7 +72,7 @@ def _keep(
     message: str = "",
     totals: dict[str, Decimal] | None = None,
 ) -> PointsFetch:
-    body = exchange.body if exchange else b""
+    body, now = exchange.body if exchange else b"", clock.now()
     with acting_as(LEDGER):
         return PointsFetch.objects.create(
             api_user=asked.api_user,
@@ -82,8 +82,8 @@ def _keep(
             asked_from=asked.first,
             asked_to=asked.last,
             purpose=purpose,
-            sent_at=exchange.sent_at if exchange else clock.now(),
-            answered_at=clock.now(),
+            sent_at=now - (exchange.answered_at - exchange.sent_at) if exchange else now,
+            answered_at=now,
             outcome=outcome,
             http_status=exchange.http_status if exchange else None,
             message=message[:2000],

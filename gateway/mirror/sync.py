@@ -74,8 +74,12 @@ def _sync_program(api_user: ApiUser, client: FortiFlexClient, serial: str, repor
         if balance is not None and balance.point_balance != program.point_balance:
             program.point_balance = balance.point_balance
             program.save(update_fields=["point_balance"])
-        # The root account is named by the program itself, member accounts only by their configs.
-        for account_id in {program.account_id} | {config.account_id for config in configs}:
+        # The root account is named by the program itself, member accounts only by their configs. An API user that serves one tenant
+        # alone is most often a member's: it sees the root's program and can't read the root's account.
+        accounts = {config.account_id for config in configs}
+        if api_user.tenant_id is None or not accounts:
+            accounts.add(program.account_id)
+        for account_id in accounts:
             ProgramAccount.objects.get_or_create(
                 program=program, account_id=account_id, defaults={"api_user": api_user}
             )

@@ -1,6 +1,6 @@
 """The sandbox's own clock, which tests move. Pacific days are what FortiFlex counts in."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -11,11 +11,13 @@ PACIFIC = ZoneInfo("America/Los_Angeles")
 class Clock:
     """Real time until it is set; then it stands still and moves only when told to."""
 
-    def __init__(self, fixed: datetime | None = None) -> None:
-        self._fixed = fixed
+    def __init__(
+        self, fixed: datetime | None = None, source: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._fixed, self._source = fixed, source
 
     def now(self) -> datetime:
-        return self._fixed or datetime.now(UTC)
+        return self._fixed or self._source()
 
     def set(self, moment: datetime) -> None:
         if moment.tzinfo is None:

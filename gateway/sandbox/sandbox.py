@@ -1,8 +1,8 @@
 """The sandbox as tests, the demo and its own command use it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,16 @@ from gateway.sandbox.world import ApiUser, Correction, Entitlement, EntitlementC
 
 
 class Sandbox:
-    """A FortiFlex to practise on. `now` fixes its clock; without it the clock is real until it is set."""
+    """A FortiFlex to practise on. `now` fixes its clock; without it the clock follows `source` (real time) until it is set."""
 
     def __init__(
-        self, now: datetime | None = None, settings: SandboxSettings | None = None, world: World | None = None
+        self,
+        now: datetime | None = None,
+        settings: SandboxSettings | None = None,
+        world: World | None = None,
+        source: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._state = State(world or World(), Clock(now), settings or SandboxSettings())
+        self._state = State(world or World(), Clock(now, source), settings or SandboxSettings())
         self.clock, self.settings = self._state.clock, self._state.settings
 
     @classmethod

@@ -10,8 +10,10 @@ from gateway.sandbox.show import show_program
 
 
 def list_programs(call: Call) -> dict[str, Any]:
-    """A member account's local user sees the organisation's programs too: the root registers them for all."""
-    return {"programs": [show_program(program) for program in call.world.programs]}
+    """Programs of accounts that the caller reaches, and those under which it has configs (the root registers them for all)."""
+    used = {config.program for config in call.world.configs if call.reaches(config.account_id)}
+    programs = [p for p in call.world.programs if call.reaches(p.account_id) or p.serial_number in used]
+    return {"programs": [show_program(program) for program in programs]}
 
 
 def read_balance(call: Call) -> dict[str, Any]:
