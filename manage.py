@@ -6,7 +6,20 @@ import sys
 from contextlib import ExitStack
 
 # These look at code or settings alone, or bring their own servers.
-WITHOUT_SERVERS = {"help", "version", "--help", "-h", "--version", "check", "makemigrations", "collectstatic", "findstatic", "spectacular", "sandbox", "demo"}
+WITHOUT_SERVERS = {
+    "help",
+    "version",
+    "--help",
+    "-h",
+    "--version",
+    "check",
+    "makemigrations",
+    "collectstatic",
+    "findstatic",
+    "spectacular",
+    "sandbox",
+    "demo",
+}
 PREPARES_ITSELF = {"serve", "prepare_database", "migrate", "test"}
 
 

@@ -39,9 +39,10 @@ def describe_tax(tax: Tax) -> dict[str, Any]:
     }
 
 
-def describe_line(line: Any) -> dict[str, Any]:
+def describe_line(line: Any, currency: str) -> dict[str, Any]:
     """A stored or rated line with the names of the API."""
-    return {"id": getattr(line, "id", None)} | {name: getattr(line, name) for name in LINE_FIELDS}
+    described = {"id": getattr(line, "id", None)} | {name: getattr(line, name) for name in LINE_FIELDS}
+    return described | {"amount": in_currency(line.amount, currency)}
 
 
 def describe_statement(statement: Statement, lines: list[StatementLine]) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def describe_statement(statement: Statement, lines: list[StatementLine]) -> dict
         "buyer": statement.buyer,
         "references": statement.references,
         "rounding_rule": statement.rounding_rule,
-        "lines": [describe_line(line) for line in lines],
+        "lines": [describe_line(line, statement.currency) for line in lines],
         "net": in_currency(statement.net, statement.currency),
         "taxes": statement.taxes,
         "total": in_currency(statement.total, statement.currency),
@@ -121,7 +122,7 @@ def describe_draft(tenant: Tenant, figures: Figures, *, header: Mapping[str, Any
         "tenant": tenant.slug,
         "currency": tenant.currency,
         "buyer": describe_buyer(tenant),
-        "lines": [describe_line(line) for line in figures.lines],
+        "lines": [describe_line(line, tenant.currency) for line in figures.lines],
         "net": figures.net,
         "taxes": [describe_tax(tax) for tax in figures.taxes],
         "total": figures.total,

@@ -201,7 +201,7 @@ def _write_statement(
 
 def _describe(statement: Statement, figures: Figures) -> dict[str, Any]:
     described = describe_statement(statement, [])
-    described["lines"] = [describe_line(line) for line in figures.lines]
+    described["lines"] = [describe_line(line, statement.currency) for line in figures.lines]
     return described
 
 

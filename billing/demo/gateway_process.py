@@ -82,6 +82,9 @@ def choose_port(wanted: int) -> int:
     """`wanted` if it is free, else any free one."""
     for port in (wanted, 0):
         with socket.socket() as probe:
+            probe.setsockopt(
+                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+            )  # a gateway that ended a moment ago is no obstacle
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:

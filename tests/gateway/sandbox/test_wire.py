@@ -1,0 +1,105 @@
+"""The sandbox on a real socket, through the gateway's own client: login, limits, faults."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from gateway.fortiflex.client import FortiFlexClient
+from gateway.fortiflex.errors import NotDone, OutcomeUnknown, RateLimited
+from gateway.fortiflex.session import DirectSession
+from gateway.sandbox import Sandbox, SandboxServer, serve_sandbox
+from gateway.sandbox.faults import KINDS, Kind
+from tests.worlds import make_sandbox
+
+
+@pytest.fixture
+def server() -> Iterator[SandboxServer]:
+    running = serve_sandbox(make_sandbox())
+    yield running
+    running.close()
+
+
+def client_of(server: SandboxServer, http: httpx.Client, *, seconds: float = 5) -> FortiFlexClient:
+    return FortiFlexClient(
+        http, server.api_url, DirectSession(http, server.auth_url, "user", "password", call_seconds=seconds)
+    )
+
+
+@pytest.fixture
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client(trust_env=False) as client:
+        yield client
+
+
+def test_a_second_login_ends_the_first_token(server: SandboxServer, http: httpx.Client) -> None:
+    def log_in() -> str:
+        body = {"username": "user", "password": "password", "client_id": "flexvm", "grant_type": "password"}
+        return str(http.post(server.auth_url, json=body).json()["access_token"])
+
+    first, second = log_in(), log_in()
+    for token, status in ((first, -1), (second, 0)):
+        answer = http.post(f"{server.api_url}/programs/list", headers={"Authorization": f"Bearer {token}"})
+        assert answer.json()["status"] == status
+    form = {"username": "user", "password": "wrong", "client_id": "flexvm", "grant_type": "password"}
+    refused = http.post(server.auth_url, data=form)
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_fault_is_real_on_the_socket(server: SandboxServer, http: httpx.Client, kind: Kind) -> None:
+    client = client_of(server, http, seconds=1)
+    assert len(client.list_programs().value) == 1
+    server.sandbox.plan_fault("programs/list", kind)
+    wanted = RateLimited if kind == "http_429" else OutcomeUnknown
+    with pytest.raises(wanted):
+        client.list_programs()
+    assert len(client.list_programs().value) == 1
+
+
+@pytest.mark.parametrize(("when", "made"), [("before", 0), ("after", 1)])
+def test_before_and_after_are_about_the_work(server: SandboxServer, http: httpx.Client, when: str, made: int) -> None:
+    client = client_of(server, http)
+    program = client.list_programs().value[0]
+    from tests.worlds import ENT_2
+
+    config = server.sandbox.create_config(
+        program=program.serial_number, name="c", product_type_id=1, parameters=ENT_2, account_id=program.account_id
+    )
+    server.sandbox.plan_fault("entitlements/vm/create", "cut", when=when)  # type: ignore[arg-type]
+    with pytest.raises(OutcomeUnknown):
+        client.create_vm_entitlements(config_id=config["id"], count=1, description="x")
+    assert len(server.sandbox.entitlements()) == made
+
+
+@pytest.mark.parametrize(("settings", "status"), [({"per_minute": 2}, -10), ({"per_hour": 2}, -11)])
+def test_limits_answer_with_their_own_status(
+    server: SandboxServer, http: httpx.Client, settings: dict[str, int], status: int
+) -> None:
+    for name, value in settings.items():
+        setattr(server.sandbox.settings, name, value)
+    client = client_of(server, http)
+    client.list_programs()
+    client.list_programs()
+    with pytest.raises(RateLimited) as caught:
+        client.list_programs()
+    assert caught.value.status == status
+
+
+def test_too_many_errors_close_the_door(server: SandboxServer, http: httpx.Client) -> None:
+    server.sandbox.settings.errors_per_hour = 2
+    client = client_of(server, http)
+    for _ in range(2):
+        with pytest.raises(NotDone):
+            client.list_configs("no such program")
+    with pytest.raises(RateLimited) as caught:
+        client.list_programs()
+    assert caught.value.status == -30
+
+
+def test_the_control_surface_drives_it_from_another_process(server: SandboxServer, http: httpx.Client) -> None:
+    set_to = http.post(f"{server.url}/sandbox/clock", json={"set": "2027-01-01T00:00:00+00:00"}).json()
+    assert set_to == {"now": "2027-01-01T00:00:00+00:00"}
+    assert http.post(f"{server.url}/sandbox/faults", json={"path": "x", "kind": "nonsense"}).status_code == 400
+    assert "clock" in http.post(f"{server.url}/sandbox/nonsense").json()["error"]
+    assert isinstance(server.sandbox, Sandbox)
