@@ -146,6 +146,15 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "tenants.openapi.describe_problems",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "OperationStateEnum": "gateway.models.Operation.State",
+        "OperationKindEnum": "gateway.models.Operation.Kind",
+        "TenantStatusEnum": "tenants.models.Tenant.Status",
+    },
 }
 
 # --- Logs: JSON on stderr ---
@@ -166,7 +175,7 @@ FLEXGATE_ISSUE_GRACE_DAYS = env.int("FLEXGATE_ISSUE_GRACE_DAYS", default=3)
 
 # --- What runs when (Pacific time, see CELERY_TIMEZONE) ---
 CELERY_BEAT_SCHEDULE = {
-    "keep-time": {"task": "gateway.tasks.keep_time", "schedule": 60.0},
+    "keep-time": {"task": "gateway.tasks.keep_time", "schedule": 15.0},
     "sync": {"task": "gateway.tasks.sync_api_users", "schedule": 15 * 60.0},
     "points": {"task": "gateway.tasks.pull_all_points", "schedule": crontab(minute="10", hour="*/6")},
     "month-end": {"task": "billing.tasks.issue_month", "schedule": crontab(minute="5", hour="9")},

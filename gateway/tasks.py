@@ -26,7 +26,7 @@ SYNC_LEASE, POINTS_LEASE, RECONCILE_LEASE = 900, 3600, 300
 
 @shared_task
 def keep_time() -> None:
-    """Every minute: say that scheduler and worker live, hand over what changes hands today, wake up what is due."""
+    """Every few seconds: say that scheduler and worker live, hand over what changes hands today, wake up what is due."""
     take_lease(SCHEDULER_BEAT, seconds=1)
     ensure_flipped()
     reconcile_due.delay()

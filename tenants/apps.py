@@ -1,5 +1,7 @@
 """The ground floor: who may do what."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -8,6 +10,7 @@ class TenantsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        import_module("tenants.openapi")  # registers how to authenticate
         from tenants.event_types import register_events
         from tenants.rls import owned_by, register_table
 

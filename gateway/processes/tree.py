@@ -22,6 +22,7 @@ WORKER_THREADS = 4
 READY_SECONDS = 60
 STOP_SECONDS = 20
 LONGEST_PAUSE = 30.0
+QUIET = "ignore:You're running the worker with superuser"  # root does no harm here: messages are JSON, never pickles
 log = structlog.get_logger("flexgate.serve")
 
 
@@ -49,10 +50,10 @@ class Tree:
     ended: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        celery = [sys.executable, "-m", "celery", "-A", "gateway.celery"]
+        celery = [sys.executable, "-m", "celery", "-q", "-A", "gateway.celery"]
         web = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", self.host, "--port", str(self.port)]
         web += ["--workers", "1", "--blocking-threads", str(THREADS), "--backpressure", str(THREADS * 2), "--no-ws"]
-        web += ["--log-level", "warning", "--respawn-failed-workers", "gateway.wsgi:application"]
+        web += ["--log-level", "error", "--respawn-failed-workers", "gateway.wsgi:application"]
         worker = [*celery, "worker", "--pool", "threads", "--concurrency", str(WORKER_THREADS), "--loglevel", "WARNING"]
         worker += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
         self.children = [
@@ -88,7 +89,9 @@ class Tree:
                 )
                 child.process = None
             if child.process is None and now >= child.start_again_at:
-                child.process = start_tethered(child.command, env={**os.environ, "PYTHONPATH": str(ROOT)})
+                child.process = start_tethered(
+                    child.command, env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": QUIET}
+                )
                 child.started = now
 
     def _stop(self) -> None:

@@ -46,15 +46,3 @@ class StrictCharField(serializers.CharField):
         if any(ord(char) < 32 and char not in "\t\n" for char in data) or "\x7f" in data:
             raise serializers.ValidationError("Leave control characters out.")
         return super().to_internal_value(data)
-
-
-class ProblemSerializer(serializers.Serializer[Any]):
-    """An RFC 9457 problem document, for the OpenAPI description."""
-
-    type = serializers.CharField()
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    code = serializers.CharField()
-    detail = serializers.CharField()
-    request_id = serializers.CharField()
-    errors = serializers.ListField(child=serializers.DictField(child=serializers.CharField()), required=False)  # type: ignore[assignment]
