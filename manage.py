@@ -25,12 +25,14 @@ PREPARES_ITSELF = {"serve", "prepare_database", "migrate", "test"}
 
 def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway.settings")
+    from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
     command = sys.argv[1] if len(sys.argv) > 1 else "help"
     with ExitStack() as stack:
         try:
+            settings.INSTALLED_APPS  # noqa: B018 - read the settings now, so that a wrong one is a sentence and no traceback
             if command not in WITHOUT_SERVERS and not {"--help", "-h"} & set(sys.argv[2:]):
                 hold_what_is_embedded(stack, prepare=command not in PREPARES_ITSELF)
         except (ImproperlyConfigured, RuntimeError) as error:
