@@ -12,13 +12,41 @@ from typing import Any
 from billing.documents import describe_statement
 from billing.models import Statement
 
-DOCUMENT_COLUMNS = (
-    "number kind tenant customer_code buyer period_from period_to currency issued_at due_on net tax total hash previous_hash"
-).split()
-LINE_COLUMNS = (
-    "number line kind serial_number product description quantity unit days points unit_price amount currency tax_category "
-    "service_from service_to"
-).split()
+DOCUMENT_COLUMNS = [
+    "number",
+    "kind",
+    "tenant",
+    "customer_code",
+    "buyer",
+    "period_from",
+    "period_to",
+    "currency",
+    "issued_at",
+    "due_on",
+    "net",
+    "tax",
+    "total",
+    "hash",
+    "previous_hash",
+]
+LINE_COLUMNS = [
+    "number",
+    "line",
+    "kind",
+    "serial_number",
+    "product",
+    "description",
+    "quantity",
+    "unit",
+    "days",
+    "points",
+    "unit_price",
+    "amount",
+    "currency",
+    "tax_category",
+    "service_from",
+    "service_to",
+]
 
 
 def write_csv_files(statements: Sequence[Statement], out: Path) -> list[Path]:
