@@ -88,7 +88,7 @@ class GatedSession:
                 return GateClosed(f"Closed: {lane.closed_reason}.", seconds=_seconds(lane.closed_until - now))
             if lane.held_until is not None and lane.held_until > now:
                 return GateClosed("Another call of this API user is under way.", seconds=1)
-            full = self._full_window()
+            full = self.full_window(room=1)
             if full is not None:
                 return full
             lane.holder = ids.new_id()
@@ -96,8 +96,8 @@ class GatedSession:
             lane.save(update_fields=["holder", "held_until"])
             return lane.holder
 
-    def _full_window(self) -> GateClosed | None:
-        """A call may log in first and be repeated once, so two requests must fit besides the one that is asked for."""
+    def full_window(self, *, room: int) -> GateClosed | None:
+        """Why `room` more requests would go over a limit, or None. Inside an open context; only the lane's holder counts up."""
         now = clock.now()
         calls = UpstreamCall.objects.filter(api_user=self.api_user, at__gt=now - HOUR)
         counts = calls.aggregate(
@@ -106,14 +106,15 @@ class GatedSession:
             errors=Count("id", filter=Q(failed=True)),
         )
         limits = (
-            ("minute", self.api_user.per_minute, calls.filter(at__gt=now - MINUTE), MINUTE),
-            ("hour", self.api_user.per_hour, calls, HOUR),
-            ("errors", self.api_user.errors_per_hour, calls.filter(failed=True), HOUR),
+            ("minute", self.api_user.per_minute, room, calls.filter(at__gt=now - MINUTE), MINUTE),
+            ("hour", self.api_user.per_hour, room, calls, HOUR),
+            ("errors", self.api_user.errors_per_hour, 1, calls.filter(failed=True), HOUR),
         )
-        for name, limit, rows, window in limits:
-            if counts[name] >= limit:
-                oldest = rows.order_by("-at")[limit - 1 : limit].values_list("at", flat=True)[0]
-                seconds = _seconds(oldest + window - now)
+        for name, limit, wanted, rows, window in limits:
+            if counts[name] + wanted > limit:
+                # Room is there again when all but `limit - wanted` of the newest have left the window.
+                last = rows.order_by("-at").values_list("at", flat=True)[max(0, limit - wanted) :][:1]
+                seconds = _seconds(last[0] + window - now) if last else round(window.total_seconds())
                 what = "errors an hour" if name == "errors" else f"calls a{'n' if name == 'hour' else ''} {name}"
                 return GateClosed(f"The limit of {limit} {what} is used up.", seconds=seconds)
         return None
@@ -137,6 +138,10 @@ class GatedPassage:
         found = self.session.tokens.read(api_user)
         if found is not None and found != rejected:
             return found
+        with acting_as(GATE):
+            full = self.session.full_window(room=2)  # the login, and the call that it is for
+        if full is not None:
+            raise full
         try:
             token = self.session.tokens.log_in(api_user, seconds=self.seconds_left())
         except LoginRefused as error:

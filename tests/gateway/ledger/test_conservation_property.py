@@ -3,13 +3,16 @@
 from collections import Counter
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
+import pytest
+from django.db import transaction
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from gateway.fortiflex.days import pacific_moment
 from gateway.ledger.report import check_conservation, read_account_days
-from gateway.models import Assignment, LedgerEntry
+from gateway.models import ApiUser, Assignment, LedgerEntry
 from gateway.sandbox.refusals import Refusal
 from tenants.context import acting_as
 from tests.gateway.ledger.scenes import give, noon_of, pull, truth, vm, world_on
@@ -31,20 +34,32 @@ HAND_OVERS = st.lists(
 )
 
 
-@given(events=EVENTS, hand_overs=HAND_OVERS, counts=st.booleans())
-@settings(
+QUICK = settings(
     max_examples=10,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+
+
+@given(events=EVENTS, hand_overs=HAND_OVERS, counts=st.booleans())
+@QUICK
 def test_every_point_has_at_most_one_owner_and_none_is_lost(
+    people: People, events: list[Any], hand_overs: list[Any], counts: bool
+) -> None:
+    live_and_check(people, events, hand_overs, counts)
+
+
+@pytest.mark.soak
+@given(events=EVENTS, hand_overs=HAND_OVERS, counts=st.booleans())
+@settings(QUICK, max_examples=300)
+def test_the_same_over_many_lives(people: People, events: list[Any], hand_overs: list[Any], counts: bool) -> None:
+    live_and_check(people, events, hand_overs, counts)
+
+
+def live_and_check(
     people: People, events: list[tuple[int, int, str, int]], hand_overs: list[tuple[int, int, str | None]], counts: bool
 ) -> None:
-    from django.db import transaction
-
-    from gateway.models import ApiUser
-
     with transaction.atomic():
         last = FIRST + timedelta(days=LENGTH - 1)
         with noon_of(last + timedelta(days=3)):

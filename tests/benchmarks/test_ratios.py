@@ -1,0 +1,117 @@
+"""Ratios against a limit in the same run, never absolute times: `make bench`."""
+
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import orjson
+from django.db import connection
+
+from billing.gather import gather_usage
+from gateway.models import Entitlement
+from gateway.upstream import client_for
+from tenants.actors import system
+from tenants.context import acting_as
+from tests.gateway.ledger.scenes import give, noon_of
+from tests.people import SETUP, People
+from tests.worlds import ACCOUNT, PROGRAM, SandboxWorld
+
+BENCH = system("bench")
+
+
+def best_of(work: Callable[[], Any], *, times: int = 7) -> float:
+    """Seconds of the fastest run: the least disturbed by whatever else the machine does."""
+    work()
+    found = []
+    for _ in range(times):
+        started = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - started)
+    return min(found)
+
+
+def show(name: str, ours: float, limit: float, *, at_most: float) -> None:
+    ratio = ours / limit
+    print(f"\n{name}: {ratio:.2f} × its limit (at most {at_most})")  # noqa: T201 - this is what a bench is for
+    assert ratio <= at_most
+
+
+def test_a_sync_of_unchanged_entitlements_against_fetching_and_parsing_them(
+    people: People, world: SandboxWorld
+) -> None:
+    for _ in range(20):
+        world.sandbox.create_vm(world.config_id, count=100, description="x")
+    world.sync()
+    client = client_for(world.api_user, interactive=True)
+
+    def fetch() -> None:
+        client.list_entitlements(account_id=ACCOUNT, program_serial=PROGRAM)
+
+    show("sync of 2,000 unchanged entitlements", best_of(world.sync, times=3), best_of(fetch, times=3), at_most=4)
+
+
+def test_the_list_against_a_bare_query_rendered_by_orjson(people: People, world: SandboxWorld) -> None:
+    serials = world.sandbox.create_vm(world.config_id, count=100, description="x")
+    world.sync()
+    give(serials, "acme", date(2026, 1, 1))
+
+    def bare() -> None:
+        with acting_as(BENCH):
+            rows = list(Entitlement.objects.order_by("serial_number").values()[:100])
+        orjson.dumps(rows, default=str)
+
+    show(
+        "GET entitlements?limit=100",
+        best_of(lambda: people.acme.get("entitlements?limit=100")),
+        best_of(bare),
+        at_most=6,
+    )
+
+
+def test_gathering_a_month_against_a_bare_group_by(people: People, world: SandboxWorld) -> None:
+    first = date(2026, 8, 1)
+    with noon_of(date(2026, 9, 4)):
+        serials = world.sandbox.create_vm(world.config_id, count=100, skipPending=True)
+        world.sync()
+        give(serials, "acme", first)
+        tenant = People.tenant("acme")
+        with acting_as(SETUP), connection.cursor() as cursor:
+            cursor.execute("SELECT flexgate_ensure_ledger_month(%s)", [first])
+            fill_ledger(world, serials, first)
+            summed = "SELECT tenant_id, serial_number, sum(points) FROM gateway_ledgerentry GROUP BY 1, 2"
+
+            def bare() -> None:
+                cursor.execute(summed)
+                cursor.fetchall()
+
+            ours = best_of(lambda: gather_usage(tenant, first, first + timedelta(days=30)))
+            show("gathering a tenant's month", ours, best_of(bare), at_most=30)
+
+
+def fill_ledger(world: SandboxWorld, serials: list[str], first: date) -> None:
+    from decimal import Decimal
+
+    from gateway.ledger.fetch import Fetched
+    from gateway.ledger.store import store_day
+    from gateway.models import PointsFetch
+    from tenants import clock
+
+    for offset in range(31):
+        day = first + timedelta(days=offset)
+        row = PointsFetch.objects.create(
+            api_user=world.api_user,
+            api_url=world.api_user.api_url,
+            program_serial=PROGRAM,
+            account_id=ACCOUNT,
+            asked_from=day,
+            asked_to=day,
+            purpose="day",
+            sent_at=clock.now(),
+            answered_at=clock.now(),
+            outcome="answered",
+            body=b"",
+            body_sha256="",
+            total=Decimal("6.39") * len(serials),
+        )
+        store_day(Fetched(row, dict.fromkeys(serials, Decimal("6.3900"))), day, certain=True)
