@@ -20,6 +20,7 @@ WITHOUT_SERVERS = {
     "sandbox",
     "demo",
 }
+PRACTICE = {"sandbox", "demo"}  # nothing real is behind them: they need no secrets of anybody
 PREPARES_ITSELF = {"serve", "prepare_database", "migrate", "test"}
 
 
@@ -30,6 +31,8 @@ def main() -> int:
     from django.core.management import execute_from_command_line
 
     command = sys.argv[1] if len(sys.argv) > 1 else "help"
+    if command in PRACTICE:
+        os.environ.setdefault("FLEXGATE_DEBUG", "1")
     with ExitStack() as stack:
         try:
             settings.INSTALLED_APPS  # noqa: B018 - read the settings now, so that a wrong one is a sentence and no traceback

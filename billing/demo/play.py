@@ -84,7 +84,7 @@ def _enter(gateway: GatewayProcess, server: SandboxServer, told: Told) -> None:
             "tax": {"category": "S", "rate": "19.00"},
             "payment_days": 14,
         }
-        body: dict[str, Any] = {
+        body = {
             "slug": slug,
             "name": name,
             "currency": "EUR",
@@ -96,9 +96,9 @@ def _enter(gateway: GatewayProcess, server: SandboxServer, told: Told) -> None:
         told.tokens[slug] = made["token"]
     for name, tenant in (("msp-main", None), ("initech-own", "initech")):
         username, password = API_USERS[name]
-        body: dict[str, Any] = {"name": name, "username": username, "password": password, "tenant": tenant, **WIDE}
+        entered: dict[str, Any] = {"name": name, "username": username, "password": password, "tenant": tenant, **WIDE}
         gateway.call(
-            "POST", "api-users", token, body | {"api_url": server.api_url, "auth_url": server.auth_url}, expect=201
+            "POST", "api-users", token, entered | {"api_url": server.api_url, "auth_url": server.auth_url}, expect=201
         )
 
 

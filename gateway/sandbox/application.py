@@ -27,6 +27,7 @@ class Reply:
     body: bytes
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json; charset=utf-8"})
     socket_fault: str | None = None
+    cut_from: int | None = None  # the length that a cut-off body was announced with
 
 
 def handle(state: State, *, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
@@ -38,7 +39,10 @@ def handle(state: State, *, method: str, path: str, headers: Mapping[str, str], 
         state.log(name, "", reply.http_status, fault.kind, {})
         return reply
     reply = _answer(state, name, method, headers, body)
-    return reply if fault is None else _act_out(fault, reply)
+    if fault is None:
+        return reply
+    state.calls[-1] = state.calls[-1]._replace(status=fault.kind)  # what its caller was left with
+    return _act_out(fault, reply)
 
 
 def _name_of(path: str) -> str:
@@ -97,7 +101,7 @@ def _act_out(fault: Fault, reply: Reply) -> Reply:
         case "html":
             return Reply(502 if fault.when == "before" else 200, HTML, html)
         case "cut_json":
-            return Reply(200, reply.body[: max(1, len(reply.body) // 2)])
+            return Reply(200, reply.body[: max(1, len(reply.body) // 2)], reply.headers, cut_from=len(reply.body))
         case _:
             return Reply(200, b"")
 
@@ -106,7 +110,7 @@ def _read_body(raw: bytes) -> dict[str, Any]:
     """A JSON object; nothing and `""` count as an empty one, as some clients send."""
     try:
         body = json.loads(raw, parse_float=Decimal) if raw.strip() else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refusal("Invalid request body.") from None
     if body in ("", None):
         return {}

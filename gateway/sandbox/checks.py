@@ -17,7 +17,7 @@ def whole(body: Mapping[str, Any], name: str) -> int | None:
     value = body.get(name)
     if value is None or value == "":
         return None
-    if isinstance(value, bool) or not str(value).strip().lstrip("-").isdigit():
+    if isinstance(value, bool) or not str(value).isascii() or not str(value).strip().removeprefix("-").isdigit():
         raise Refusal(f"Invalid value for {name}.")
     return int(str(value))
 
@@ -49,7 +49,7 @@ def moment(body: Mapping[str, Any], name: str) -> datetime | None:
         return None
     try:
         return read_time(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise Refusal(f"Invalid value for {name}.") from None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.sandbox.application import dump
 from gateway.sandbox.sandbox import Sandbox
+from gateway.sandbox.settings import SandboxSettings
 
 Body = Mapping[str, Any]
 
@@ -18,8 +19,8 @@ def control(sandbox: Sandbox, verb: str, raw: bytes) -> tuple[int, bytes]:
     if act is None:
         return 404, dump({"error": f"The verbs are {', '.join(sorted(VERBS))}."})
     try:
-        return 200, dump(act(sandbox, json.loads(raw or b"{}")))
-    except (ValueError, KeyError, TypeError, LookupError, ArithmeticError) as error:
+        return 200, dump(act(sandbox, json.loads(raw or b"{}", parse_float=Decimal)))
+    except (ValueError, KeyError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
         return 400, dump({"error": f"{type(error).__name__}: {error}"})
 
 
@@ -53,6 +54,7 @@ def _points(sandbox: Sandbox, body: Body) -> Any:
 
 
 def _correct_points(sandbox: Sandbox, body: Body) -> Any:
+    sandbox.require(body["serial_number"])
     sandbox.correct_points(body["serial_number"], date.fromisoformat(body["day"]), Decimal(body["points"]))
     return {"corrected": body["serial_number"]}
 
@@ -67,8 +69,9 @@ def _entitlements(sandbox: Sandbox, body: Body) -> Any:
 
 def _settings(sandbox: Sandbox, body: Body) -> Any:
     for name, value in body.items():
-        if not hasattr(sandbox.settings, name):
-            raise KeyError(name)
+        wanted = type(getattr(SandboxSettings(), name)) if name in SandboxSettings.__slots__ else None
+        if wanted is None or not (value is None or wanted is type(None) or isinstance(value, wanted | Decimal | int)):
+            raise ValueError(f"{name} takes no {value!r}.")
         setattr(sandbox.settings, name, value)
     return {name: getattr(sandbox.settings, name) for name in sandbox.settings.__slots__}
 

@@ -7,6 +7,7 @@ Kind = Literal["timeout", "cut", "refuse", "http_500", "http_429", "html", "cut_
 When = Literal["before", "after"]
 KINDS = ("timeout", "cut", "refuse", "http_500", "http_429", "html", "cut_json", "empty")
 ON_THE_SOCKET = frozenset({"timeout", "cut", "refuse"})  # the server or transport acts these out; the rest are answers
+NEVER_AFTER = frozenset({"refuse", "http_429"})
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>"
 
 
@@ -27,6 +28,8 @@ class FaultPlan:
     def add(self, path: str, kind: Kind, *, when: When, times: int) -> None:
         if kind not in KINDS or when not in {"before", "after"} or times < 1:
             raise ValueError(f"A fault is one of {', '.join(KINDS)}, before or after, at least once.")
+        if when == "after" and kind in NEVER_AFTER:
+            raise ValueError(f"{kind} means that the work was not done; it can't come after it.")
         self._faults.append(Fault(path, kind, when, times))
 
     def take(self, path: str) -> Fault | None:

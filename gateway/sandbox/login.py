@@ -22,7 +22,7 @@ def answer_login(
         return _refused("invalid_client", "Invalid client.")
     if body.get("grant_type") == "password":
         user = next((item for item in world.api_users if item.username == body.get("username")), None)
-        if user is None or not hmac.compare_digest(user.password, str(body.get("password", ""))):
+        if user is None or not hmac.compare_digest(user.password.encode(), str(body.get("password", "")).encode()):
             return _refused("invalid_grant", "Invalid credentials given.")
     elif body.get("grant_type") == "refresh_token":
         token = str(body.get("refresh_token", ""))

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from gateway.sandbox.clock import pacific_day, pacific_midnight
 from gateway.sandbox.prices import price_of
-from gateway.sandbox.world import Entitlement, World
+from gateway.sandbox.world import Entitlement, World, candidates
 
 ZERO = Decimal(0)
 
@@ -52,9 +52,13 @@ def _moments(world: World, entitlement: Entitlement, begins: datetime, ends: dat
 
 
 def _rate_at(world: World, entitlement: Entitlement, moment: datetime) -> Decimal:
-    state = entitlement.at(moment)
-    config = world.config(state.config_id)
-    if config is None or state.status != "ACTIVE" or moment >= entitlement.end > entitlement.start:
+    """The largest rate of what was in force at `moment`; of several changes in one instant each was, however briefly."""
+    if moment >= entitlement.ends_at:
         return ZERO
-    setting = config.at(moment)
-    return price_of(config.product_type_id, setting.parameters)[0] if setting.status == "ACTIVE" else ZERO
+    found = [ZERO]
+    for state in candidates(entitlement.changes, moment):
+        config = world.config(state.config_id)
+        if config is not None and state.status == "ACTIVE":
+            settings = candidates(config.changes, moment)
+            found += [price_of(config.product_type_id, s.parameters)[0] for s in settings if s.status == "ACTIVE"]
+    return max(found)

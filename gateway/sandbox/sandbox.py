@@ -125,10 +125,17 @@ class Sandbox:
         with self._state.lock:
             self._state.world.corrections.append(Correction(serial, day, points))
 
+    def require(self, serial: str) -> None:
+        """LookupError for a serial that does not exist."""
+        with self._state.lock:
+            self._entitlement(serial)
+
     # --- faults and facts ---
 
     def plan_fault(self, path: str, kind: Kind, *, when: When = "before", times: int = 1) -> None:
         with self._state.lock:
+            if path not in {*HANDLERS, "oauth/token", "oauth/revoke_token", "*"}:
+                raise ValueError(f"There is no call {path!r}.")
             self._state.faults.add(path, kind, when=when, times=times)
 
     def delay_appearance(self, seconds: float) -> None:

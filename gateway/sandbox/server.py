@@ -56,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.socket_fault is not None:
             self._break(reply.socket_fault)
         else:
-            self._send(reply.http_status, reply.body, reply.headers["Content-Type"])
+            self._send(reply.http_status, reply.body, reply.headers["Content-Type"], announced=reply.cut_from)
 
     do_GET = do_PUT = do_DELETE = do_PATCH = do_POST
 
@@ -68,12 +68,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
         self.connection.close()
 
-    def _send(self, http_status: int, body: bytes, content_type: str = "application/json") -> None:
+    def _send(
+        self, http_status: int, body: bytes, content_type: str = "application/json", announced: int | None = None
+    ) -> None:
         self.send_response(http_status)
         self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(announced or len(body)))
         self.end_headers()
         self.wfile.write(body)
+        if announced is not None:
+            self.close_connection = True  # the rest never comes
 
     def handle_one_request(self) -> None:
         try:

@@ -34,7 +34,7 @@ def show_config(config: Config) -> dict[str, Any]:
 
 def status_of(entitlement: Entitlement, now: datetime) -> str:
     status = entitlement.now.status
-    return "EXPIRED" if status in {"PENDING", "ACTIVE"} and now >= entitlement.end else status
+    return "EXPIRED" if status in {"PENDING", "ACTIVE"} and now >= entitlement.ends_at else status
 
 
 def show_entitlement(entitlement: Entitlement, now: datetime, *, end_text: str | None = None) -> dict[str, Any]:

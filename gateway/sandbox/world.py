@@ -1,9 +1,11 @@
 """The sandbox's state: accounts, API users, programs, configs and entitlements, each with the history that points are computed from."""
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
+
+from gateway.sandbox.clock import pacific_day, pacific_midnight
 
 
 @dataclass(slots=True)
@@ -79,6 +81,12 @@ class Entitlement:
     removed: bool = False
 
     @property
+    def ends_at(self) -> datetime:
+        """A bare date (midnight) includes that day: an end of today is allowed, and today is still used. Not documented by Fortinet."""
+        midnight = pacific_midnight(pacific_day(self.end))
+        return pacific_midnight(pacific_day(self.end) + timedelta(days=1)) if self.end == midnight else self.end
+
+    @property
     def now(self) -> EntitlementChange:
         return self.changes[-1]
 
@@ -112,6 +120,11 @@ class World:
 
     def entitlement(self, serial: object) -> Entitlement | None:
         return next((item for item in self.entitlements if item.serial_number == serial and not item.removed), None)
+
+
+def candidates(changes: list[Change], moment: datetime) -> list[Change]:
+    """Every change made at exactly `moment` (several may share an instant), or else the one in force."""
+    return [change for change in changes if change.at == moment] or [_in_force(changes, moment)]
 
 
 def _in_force(changes: list[Change], moment: datetime) -> Change:

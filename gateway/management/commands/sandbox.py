@@ -51,6 +51,8 @@ class Command(BaseCommand):
             settings.per_minute, settings.per_hour, settings.errors_per_hour = 100, 1000, 10
         state: Path | None = options["state"]
         try:
+            if state:
+                state.parent.mkdir(parents=True, exist_ok=True)
             sandbox = (
                 Sandbox.load(state, settings=settings) if state and state.exists() else build_ready_world(settings)
             )

@@ -35,7 +35,10 @@ class Call:
 
     def program(self) -> Program:
         program = self.world.program(checks.required_text(self.body, "programSerialNumber"))
-        if program is None:
+        used = program is not None and any(
+            config.program == program.serial_number and self.reaches(config.account_id) for config in self.world.configs
+        )
+        if program is None or not (self.reaches(program.account_id) or used):
             raise Refusal("Program serial number is invalid.")
         return program
 

@@ -61,7 +61,10 @@ def create_hardware(call: Call) -> dict[str, Any]:
     wanted, end = checks.serials(call.body), _end(call, program)
     if any(call.world.entitlement(serial) is not None for serial in wanted):
         raise Refusal("Serial number is already in use.")
-    made = [_add(call, config, serial, "ACTIVE", end, None, "My Assets") for serial in wanted]
+    made = [
+        _revive(call, config, serial, end) or _add(call, config, serial, "ACTIVE", end, None, "My Assets")
+        for serial in wanted
+    ]
     return {"entitlements": [show_entitlement(item, call.now) for item in made]}
 
 
@@ -105,7 +108,7 @@ def update_entitlement(call: Call) -> dict[str, Any]:
         current.program,
     ):
         raise Refusal("The configuration is not valid for this entitlement.")
-    program = call.world.program(target.program)
+    program, description = call.world.program(target.program), checks.text(call.body, "description")
     if call.body.get("endDate") and program is not None:
         end = _end(call, program)
         if status == "STOPPED" and end != item.end and pacific_day(end) != pacific_day(item.end):
@@ -113,7 +116,7 @@ def update_entitlement(call: Call) -> dict[str, Any]:
         if status != "STOPPED":
             item.end = end
     if "description" in call.body:
-        item.description = checks.text(call.body, "description")
+        item.description = description
     if config_id != item.now.config_id:
         item.changes.append(replace(item.now, at=call.now, config_id=config_id))
     return {"entitlements": [show_entitlement(item, call.now)]}
@@ -214,6 +217,16 @@ def _add(
         changes=[EntitlementChange(call.now, config.id, config.account_id, status)],
     )
     call.world.entitlements.append(item)
+    return item
+
+
+def _revive(call: Call, config: Config, serial: str, end: datetime) -> Entitlement | None:
+    """A device that was removed and is registered again stays one serial with one history."""
+    item = next((old for old in call.world.entitlements if old.serial_number == serial and old.removed), None)
+    if item is None:
+        return None
+    item.removed, item.end = False, end
+    item.changes.append(EntitlementChange(call.now, config.id, config.account_id, "ACTIVE"))
     return item
 
 
