@@ -8,13 +8,16 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
+
 from gateway.fortiflex.records import Exchange
 from gateway.models import Attempt, Operation
+from gateway.tags import Tag
 from gateway.upstream import CALL_SECONDS, INTERACTIVE_WAIT
 from tenants import clock
 from tenants.actors import Actor, system
@@ -54,6 +57,7 @@ def plan_operation(
     actor: Actor, plan: Plan, *, key: str | None = None, fingerprint: str = "", deferred: bool = False
 ) -> Operation:
     """Write the journal row, inside the caller's `acting_as`. `deferred` = the worker sends it; IntegrityError if `key` is taken."""
+    now = clock.now()
     operation = Operation.objects.create(
         kind=plan.kind,
         tenant_id=plan.tenant_id,
@@ -69,7 +73,9 @@ def plan_operation(
         request_id=current_request_id(),
         idempotency_key=key,
         fingerprint=fingerprint,
-        next_check_at=clock.now() if deferred else None,
+        # Without `deferred` the caller sends it at once; if the caller dies first, reconciliation ends it as not done.
+        next_check_at=now if deferred else now + timedelta(seconds=SENT_SECONDS),
+        created_at=now,
     )
     record_audit(
         actor,
@@ -128,7 +134,7 @@ def reopen_operation(operation: Operation, *, deferred: bool = False) -> bool:
             settled_at=None,
             error=None,
             serial_numbers=operation.intent.get("serial_numbers", operation.serial_numbers),
-            next_check_at=clock.now() if deferred else None,
+            next_check_at=clock.now() + timedelta(seconds=0 if deferred else SENT_SECONDS),
         )
     return bool(reopened)
 
@@ -269,3 +275,41 @@ def describe_operation(operation: Operation, actor: Actor) -> dict[str, Any]:
         "points_per_day": operation.points_per_day,
         "request_id": operation.request_id,
     }
+
+
+def note_tags(tags: Mapping[str, Tag]) -> None:
+    """Valid tags found on serials that nobody owns: an open operation is looked at soon, a settled one has a late arrival.
+
+    Inside an open `acting_as` of the gateway itself.
+    """
+    for serial, tag in tags.items():
+        row = Operation.objects.filter(id=tag.operation_id).first()
+        if row is None:
+            continue
+        if row.state in {State.SENT, State.UNKNOWN}:
+            Operation.objects.filter(id=row.id, state=State.UNKNOWN, next_check_at__isnull=False).update(
+                next_check_at=clock.now()
+            )
+        elif serial not in row.serial_numbers and not any(
+            serial in seen.get("late_arrivals", []) for seen in row.evidence
+        ):
+            add_evidence(row, {"late_arrivals": [serial]})
+            row.save(update_fields=["evidence"])
+            record_event(
+                "reconciliation.duplicate",
+                subject_type="operation",
+                subject_key=row.id,
+                tenant_id=row.tenant_id,
+                data={"entitlements": [serial], "attempt": tag.attempt},
+            )
+
+
+def touched_since(moment: datetime) -> tuple[set[str], set[int]]:
+    """Serials and configs that a write of ours settled after `moment` or is changing now: a list asked for at `moment` may be older."""
+    rows = Operation.objects.filter(Q(settled_at__gte=moment) | Q(state=State.SENT))
+    serials: set[str] = set()
+    configs: set[int] = set()
+    for names, config_id in rows.values_list("serial_numbers", "config_id"):
+        serials |= set(names)
+        configs |= {config_id} if config_id is not None else set()
+    return serials, configs

@@ -6,7 +6,7 @@ after FortiFlex's own delay and on two looks that agree; then the operation ends
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -37,6 +37,7 @@ from tenants.secrets import SecretUnreadable
 
 CLAIM = timedelta(seconds=120)  # how long a look may take before another reconciler may look too
 NEXT_LOOK = timedelta(seconds=60)
+APART = timedelta(seconds=30)  # two looks closer than this are one
 AGREEING_LOOKS = 2
 NOT_DONE = "FortiFlex did not do it; nothing was made or changed. The same Idempotency-Key starts the next attempt."
 Progress = Callable[[Operation], None]
@@ -63,7 +64,9 @@ def reconcile_operations(*, everything: bool = False, progress: Progress = lambd
         row = _claim(operation_id, everything=everything)
         if row is None:
             continue
-        if row.state == State.PLANNED:
+        if row.settled_at is not None:
+            report.settled.append(row)
+        elif row.state == State.PLANNED:
             report.sent.append(send_operation(row.id))
         else:
             row = _look_once(row)
@@ -97,6 +100,10 @@ def _claim(operation_id: UUID, *, everything: bool) -> Operation | None:
         forced = everything and row is not None and row.state == State.UNKNOWN
         if row is None or row.next_check_at is None or (row.next_check_at > now and not forced):
             return None
+        if row.state == State.PLANNED and row.next_check_at - row.created_at >= timedelta(seconds=SENT_SECONDS):
+            # Whoever was to send it is dead, and nothing left this machine.
+            settle_failed(row, code="not_done", detail=NOT_DONE)
+            return row
         if row.state == State.SENT:
             # Whoever sent it is dead: a crash between journal and answer is an unknown outcome like any other.
             settle_unknown(row, reason=f"no answer was written down within {SENT_SECONDS:.0f} seconds")
@@ -126,7 +133,7 @@ def _conclude(operation_id: UUID, attempt: Attempt, finding: Finding | None) -> 
         with acting_as(JOURNAL):
             row = lock_unsettled(operation_id, attempt=attempt.number)
             if row is not None:
-                _apply(row, attempt, finding)
+                _apply(row, finding)
     except (NotOurs, WrongAnswer, LookupError) as error:
         with acting_as(JOURNAL):
             row = lock_unsettled(operation_id, attempt=attempt.number)
@@ -136,34 +143,33 @@ def _conclude(operation_id: UUID, attempt: Attempt, finding: Finding | None) -> 
         return Operation.objects.select_related("tenant").get(id=operation_id)
 
 
-def _apply(row: Operation, attempt: Attempt, finding: Finding | None) -> None:
-    now = clock.now()
+def _apply(row: Operation, finding: Finding | None) -> None:
     if finding is None:
         _look_later(row)
         return
     add_evidence(row, {"verdict": str(finding.verdict), **finding.seen})
-    if finding.verdict in {Verdict.DONE, Verdict.PARTLY}:
+    if finding.verdict is Verdict.DONE:
         settle_stored(row, WRITES[row.kind].store(row, finding.value))
     elif finding.verdict is Verdict.UNCLEAR:
         settle_unknown(row, reason="a person has to look", look_again=False)
-    elif (
-        now - attempt.sent_at >= timedelta(seconds=settings.FLEXGATE_SETTLE_SECONDS)
-        and _absences(row) >= AGREEING_LOOKS
-    ):
-        settle_failed(row, code="not_done", detail=NOT_DONE)
+    elif _agreeing_looks(row, finding.verdict) < AGREEING_LOOKS:
+        _look_later(row)  # what is missing may still appear
+    elif finding.verdict is Verdict.PARTLY:
+        settle_stored(row, WRITES[row.kind].store(row, finding.value))
     else:
-        _look_later(row)
+        settle_failed(row, code="not_done", detail=NOT_DONE)
 
 
-def _absences(row: Operation) -> int:
-    """How many looks in a row, this one included, saw nothing after FortiFlex's own delay had passed."""
+def _agreeing_looks(row: Operation, verdict: Verdict) -> int:
+    """How many looks in a row, this one included and each a while apart, saw the same after FortiFlex's own delay had passed."""
     settled_from = (row.sent_at or row.created_at) + timedelta(seconds=settings.FLEXGATE_SETTLE_SECONDS)
-    looks = [seen for seen in row.evidence if "verdict" in seen and seen["at"] >= settled_from.isoformat()]
-    number = 0
-    for seen in reversed(looks):
-        if seen["verdict"] != Verdict.ABSENT:
+    looks = [(datetime.fromisoformat(seen["at"]), seen["verdict"]) for seen in row.evidence if "verdict" in seen]
+    number, newer = 0, None
+    for at, seen in reversed(looks):
+        if seen != verdict or at < settled_from:
             break
-        number += 1
+        if newer is None or newer - at >= APART:
+            number, newer = number + 1, at
     return number
 
 

@@ -36,6 +36,11 @@ class ExactJSONParser(BaseParser):
             raise ParseError(
                 f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
             ) from error
+        if b"\\ud" in raw.lower():
+            try:
+                json.dumps(body, ensure_ascii=False, default=str).encode()
+            except UnicodeEncodeError as error:
+                raise ParseError("The body holds half of a surrogate pair, which is no character.") from error
         if not isinstance(body, dict):
             raise ParseError("The body must be a JSON object.")
         if _depth(body) > MAX_DEPTH:

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 
 from tenants import ids
 from tenants.context import with_request_id
-from tenants.problems import Problem, render_problem
+from tenants.problems import Problem, not_found, render_problem
 
 ACCEPTABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 log = structlog.get_logger("flexgate.http")
@@ -39,6 +39,8 @@ class RequestContextMiddleware:
         return response
 
     def _answer(self, request: HttpRequest) -> HttpResponse:
+        if "\x00" in request.path or "\x00" in request.GET.urlencode(safe="\x00"):
+            return render_problem(not_found())
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isdigit():
             return render_problem(Problem("invalid", "Content-Length must be a whole number."))

@@ -20,6 +20,7 @@ from gateway.operations import describe_operation
 from gateway.provisioning.checks import find_config, tenant_of_request
 from gateway.provisioning.configs import create_config, offer_config, switch_config, update_config, withdraw_offer
 from gateway.provisioning.idempotency import Outcome, read_key
+from tenants.actors import Actor
 from tenants.api import ApiView
 from tenants.api.fields import StrictCharField, StrictIntegerField
 from tenants.context import acting_as
@@ -87,7 +88,7 @@ class ConfigsView(ApiView):
     def get(self, request: Request) -> Response:
         self.read_query(paged=True)
         rows = Config.objects.visible_to(self.actor).filter(vanished_at__isnull=True).select_related("tenant")
-        return Response(self.page(rows, keys=("id",), render=render_config))
+        return Response(self.page(rows, keys=("id",), render=lambda row: render_config(row, self.actor)))
 
     @extend_schema(
         operation_id="create_config",
@@ -106,7 +107,7 @@ class ConfigsView(ApiView):
         if unfinished is not None:
             return unfinished
         with acting_as(self.actor):
-            config = render_config(find_config(self.actor, outcome.operation.config_id or 0))
+            config = render_config(find_config(self.actor, outcome.operation.config_id or 0), self.actor)
         content = {"operation": describe_operation(outcome.operation, self.actor), "config": config}
         return Response(content, status=201, headers=replay_headers(outcome))
 
@@ -117,7 +118,7 @@ class ConfigView(ApiView):
     @extend_schema(operation_id="read_config", responses=ConfigSerializer, summary="One config")
     def get(self, request: Request, config_id: int) -> Response:
         self.read_query()
-        return Response(render_config(find_config(self.actor, config_id)))
+        return Response(render_config(find_config(self.actor, config_id), self.actor))
 
     @extend_schema(
         operation_id="change_config",
@@ -127,7 +128,7 @@ class ConfigView(ApiView):
     )
     def patch(self, request: Request, config_id: int) -> Response:
         with acting_as(self.actor):
-            self.require_match(render_config(find_config(self.actor, config_id)))
+            self.require_match(render_config(find_config(self.actor, config_id), self.actor))
         changes = self.read_body(ConfigChangeSerializer)
         if not changes:
             raise invalid("/", "Name at least one field to change.")
@@ -193,13 +194,15 @@ class OfferView(ApiView):
         return Response(status=204)
 
 
-def render_config(row: Config) -> dict[str, Any]:
+def render_config(row: Config, actor: Actor) -> dict[str, Any]:
+    """A config that another tenant made, and that is under an entitlement handed over, shows neither its name nor its owner."""
+    foreign = row.tenant_id is not None and not actor.sees_every_tenant and row.tenant_id not in actor.tenant_ids
     return {
         "id": row.id,
-        "name": row.name,
+        "name": f"config {row.id}" if foreign else row.name,
         "program": row.program_id,
         "account_id": row.account_id,
-        "tenant": row.tenant.slug if row.tenant else None,
+        "tenant": None if foreign or row.tenant_id is None else row.tenant.slug,  # type: ignore[union-attr]
         "status": row.status,
         "product_type_id": row.product_type_id,
         "product": row.product,
@@ -213,4 +216,4 @@ def _answer(view: ApiView, config_id: int, outcome: Outcome | None) -> Response:
     if unfinished is not None:
         return unfinished
     with acting_as(view.actor):
-        return Response(render_config(find_config(view.actor, config_id)))
+        return Response(render_config(find_config(view.actor, config_id), view.actor))

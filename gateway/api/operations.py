@@ -14,6 +14,8 @@ from gateway.operations import cancel_operation, describe_operation, find_operat
 from gateway.reconciliation import resolve_operation
 from tenants.api import ApiView
 from tenants.api.fields import StrictBooleanField, StrictCharField
+from tenants.context import acting_as
+from tenants.problems import Problem
 
 
 class OperationPageSerializer(serializers.Serializer[Any]):
@@ -59,7 +61,9 @@ class OperationView(ApiView):
 
 
 class CancelView(ApiView):
-    scopes = {"POST": "entitlements:write"}
+    """Whoever may ask for a write may call it back: the scope is that of the operation's kind."""
+
+    scopes = {"POST": "operations:read"}
 
     @extend_schema(
         operation_id="cancel_operation",
@@ -69,6 +73,11 @@ class CancelView(ApiView):
     )
     def post(self, request: Request, operation_id: UUID) -> Response:
         self.read_body(serializers.Serializer)
+        with acting_as(self.actor):
+            kind = find_operation(self.actor, operation_id).kind
+        scope = "configs:write" if kind.endswith("_config") else "entitlements:write"
+        if not self.actor.may(scope):
+            raise Problem("insufficient_scope", f"This token lacks the scope {scope}.")
         return Response(describe_operation(cancel_operation(self.actor, operation_id), self.actor))
 
 

@@ -1,13 +1,17 @@
 """Compare what FortiFlex told with what the mirror holds, and write only what differs. Call inside `acting_as(system(…))`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
+
+from django.db.models import QuerySet
 
 from gateway.config_names import split_suffix
 from gateway.days import today
 from gateway.fortiflex import records
 from gateway.models import Assignment, Config, Entitlement, Program
+from gateway.operations import touched_since
 from gateway.placements import place
 from gateway.tags import Tag, split_tag
 from tenants import clock
@@ -71,19 +75,22 @@ def apply_configs(configs: Iterable[records.Config]) -> Changes:
 
 
 def apply_entitlements(
-    entitlements: Iterable[records.Entitlement],
+    entitlements: Sequence[records.Entitlement],
     *,
     program_serial: str,
     account_id: int,
-    complete: bool = False,
+    asked_at: datetime | None = None,
     ours: bool = True,
 ) -> Changes:
-    """Store entitlements. `complete` = these are all of this (program, account), so the missing ones have vanished.
+    """Store entitlements. `asked_at` = these are all of this (program, account) as of then, so the missing ones have vanished;
+    what a write of ours touched since is newer than this list, and left alone.
 
     `ours` = the answer of our own write; otherwise every difference is something that happened behind our back, and an event.
     The owner is never touched here. LookupError if a config is not in the mirror yet.
     """
-    found = {item.serial_number: item for item in entitlements}
+    touched = touched_since(asked_at)[0] if asked_at is not None else set()
+    listed = {item.serial_number for item in entitlements}
+    found = {item.serial_number: item for item in entitlements if item.serial_number not in touched}
     rows = {row.serial_number: row for row in Entitlement.objects.filter(serial_number__in=found)}
     changes = Changes()
     configs = set(
@@ -124,8 +131,11 @@ def apply_entitlements(
     if not ours:
         for row in created:
             _tell("entitlement.appeared", row, {"status": row.status, "config": row.config_id})
-    if complete:
-        changes.vanished = _mark_vanished(found, program_serial=program_serial, account_id=account_id)
+    if asked_at is not None:
+        rows_of_account = Entitlement.objects.filter(
+            program_id=program_serial, account_id=account_id, first_seen_at__lt=asked_at
+        )
+        changes.vanished = _mark_vanished(rows_of_account.exclude(serial_number__in=listed | touched))
     _propose_owners(created, changes.tags)
     return changes
 
@@ -192,9 +202,8 @@ def _keep_descriptions(updated: list[Entitlement]) -> None:
             current.exclude(description=row.description).update(description=row.description)
 
 
-def _mark_vanished(found: Mapping[str, Any], *, program_serial: str, account_id: int) -> list[str]:
-    rows = Entitlement.objects.filter(program_id=program_serial, account_id=account_id, vanished_at__isnull=True)
-    vanished = list(rows.exclude(serial_number__in=found))
+def _mark_vanished(missing: "QuerySet[Entitlement]") -> list[str]:
+    vanished = list(missing.filter(vanished_at__isnull=True))
     Entitlement.objects.filter(serial_number__in=[row.serial_number for row in vanished]).update(
         vanished_at=clock.now()
     )

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import structlog
 
+from gateway.catalogue import refresh_catalogue
 from gateway.fortiflex import records
 from gateway.fortiflex.client import FortiFlexClient
 from gateway.fortiflex.errors import FortiFlexError, LoginRefused, NotSent, Rejected
 from gateway.mirror.apply import Changes, apply_configs, apply_entitlements, apply_programs
-from gateway.models import ApiUser, Config, Program, ProgramAccount
+from gateway.models import ApiUser, Config, ProductCatalogue, Program, ProgramAccount
+from gateway.operations import note_tags, touched_since
 from gateway.ownership import ensure_flipped
 from gateway.upstream import client_for
 from tenants import clock
@@ -18,6 +21,7 @@ from tenants.context import acting_as
 
 SYNC = system("sync")
 log = structlog.get_logger("flexgate.sync")
+CATALOGUE_LIFE = timedelta(hours=24)
 Progress = Callable[[str], None]
 
 
@@ -48,6 +52,7 @@ def sync_api_user(
     """
     ensure_flipped()
     client, report = client or client_for(api_user, interactive=False), SyncReport(api_user.name)
+    _refresh_catalogue(api_user)
     listed = client.list_programs().value
     with acting_as(SYNC):
         apply_programs(listed)
@@ -60,6 +65,7 @@ def sync_api_user(
 
 
 def _sync_program(api_user: ApiUser, client: FortiFlexClient, serial: str, report: SyncReport) -> None:
+    asked_at = clock.now()
     try:
         configs = client.list_configs(serial).value
     except (NotSent, LoginRefused):
@@ -85,19 +91,23 @@ def _sync_program(api_user: ApiUser, client: FortiFlexClient, serial: str, repor
             )
         rows = list(ProgramAccount.objects.filter(program=program, api_user=api_user).order_by("account_id"))
         mine = {row.account_id for row in rows}
-        report.configs += len(apply_configs([config for config in configs if config.account_id in mine]).changed)
-        _mark_vanished_configs(serial, mine, {config.id for config in configs})
+        _, touched = touched_since(asked_at)
+        untouched = [config for config in configs if config.account_id in mine and config.id not in touched]
+        report.configs += len(apply_configs(untouched).changed)
+        _mark_vanished_configs(serial, mine, {config.id for config in configs} | touched, asked_at)
     for row in rows:
         _sync_account(client, row, report)
 
 
 def _sync_account(client: FortiFlexClient, row: ProgramAccount, report: SyncReport) -> None:
+    asked_at = clock.now()
     try:
         found = client.list_entitlements(account_id=row.account_id, program_serial=row.program_id).value
         with acting_as(SYNC):
             changes = apply_entitlements(
-                found, program_serial=row.program_id, account_id=row.account_id, complete=True, ours=False
+                found, program_serial=row.program_id, account_id=row.account_id, asked_at=asked_at, ours=False
             )
+            note_tags(changes.tags)
             ProgramAccount.objects.filter(pk=row.pk).update(mirrored_at=clock.now())
     except (NotSent, LoginRefused):
         raise
@@ -119,7 +129,20 @@ def _read_balance(client: FortiFlexClient, serial: str) -> records.ProgramBalanc
         return None
 
 
-def _mark_vanished_configs(serial: str, accounts: set[int], found: set[int]) -> None:
-    Config.objects.filter(program_id=serial, account_id__in=accounts, vanished_at__isnull=True).exclude(
-        id__in=found
-    ).update(vanished_at=clock.now())
+def _refresh_catalogue(api_user: ApiUser) -> None:
+    """Once a day is enough for what Fortinet sells; a pass does not fail for it."""
+    with acting_as(SYNC):
+        fresh = ProductCatalogue.objects.filter(api_url=api_user.api_url, fetched_at__gt=clock.now() - CATALOGUE_LIFE)
+        if fresh.exists():
+            return
+    try:
+        refresh_catalogue(api_user)
+    except (NotSent, LoginRefused):
+        raise
+    except FortiFlexError as error:
+        log.warning("catalogue not read", api_user=api_user.name, reason=str(error))
+
+
+def _mark_vanished_configs(serial: str, accounts: set[int], found: set[int], asked_at: datetime) -> None:
+    rows = Config.objects.filter(program_id=serial, account_id__in=accounts, vanished_at__isnull=True)
+    rows.filter(first_seen_at__lt=asked_at).exclude(id__in=found).update(vanished_at=clock.now())

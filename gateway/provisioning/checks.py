@@ -10,8 +10,8 @@ from django.db.models import Sum
 
 from gateway.config_names import split_suffix
 from gateway.days import today
-from gateway.models import ApiUser, Config, ConfigOffer, Entitlement, Program
-from gateway.operations import JOURNAL
+from gateway.models import ApiUser, Config, ConfigOffer, Entitlement, Operation, Program
+from gateway.operations import JOURNAL, OPEN
 from gateway.reach import accounts_for, api_user_for
 from gateway.tags import looks_like_tag
 from tenants.actors import Actor
@@ -172,7 +172,12 @@ def check_quota(tenant: Tenant | None, *, count: int, points_per_day: Decimal | 
         return
     with acting_as(JOURNAL):
         running = Entitlement.objects.filter(tenant=tenant, vanished_at__isnull=True).exclude(status__in=ENDED)
-        if limits.get("entitlements") is not None and running.count() + count > int(limits["entitlements"]):
+        # What is asked for and not settled yet may come to exist.
+        open_creates = Operation.objects.filter(tenant=tenant, kind__startswith="create_", state__in=OPEN).exclude(
+            kind="create_config"
+        )
+        asked = sum(int(intent.get("count", 1)) for intent in open_creates.values_list("intent", flat=True))
+        if limits.get("entitlements") is not None and running.count() + asked + count > int(limits["entitlements"]):
             raise Problem("quota_exceeded", f"Your limit is {limits['entitlements']} running entitlements.")
         if limits.get("points_per_day") is not None and points_per_day is not None:
             used = running.aggregate(points=Sum("config__points_per_day"))["points"] or Decimal(0)

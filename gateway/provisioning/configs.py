@@ -73,7 +73,7 @@ def update_config(
     with acting_as(actor):
         row = _lock_config(actor, config_id)
         api_user = checks.reader_of(row.program_id, row.account_id)
-        values = None if parameters is None else _settable(parameters)
+        values = None if parameters is None else merge_parameters(row, parameters)
         if values is not None:
             standing = as_parameters(row.parameters)
             product = find_product_type(api_user.api_url, row.product_type_id)
@@ -140,6 +140,17 @@ def parameters_differ(config: Config, values: Parameters) -> bool:
         return {(int(item["id"]), str(item["value"])) for item in items if int(item["id"]) not in READ_ONLY_IDS}
 
     return as_set(config.parameters) != as_set(values)
+
+
+def merge_parameters(config: Config, given: Parameters) -> list[dict[str, Any]]:
+    """The config's full parameter set with the given ones in place of those with the same id: FortiFlex wants all of them."""
+    named = {int(item["id"]) for item in given}
+    kept = [
+        {"id": int(item["id"]), "value": str(item["value"])}
+        for item in config.parameters
+        if int(item["id"]) not in READ_ONLY_IDS
+    ]
+    return [item for item in kept if item["id"] not in named] + _settable(given)
 
 
 def _settable(parameters: Parameters) -> list[dict[str, Any]]:

@@ -57,12 +57,15 @@ def create_entitlements(
     form = form_of(find_product_type(api_user.api_url, config.product_type_id), config.product_type_id)
     _check_form(wish, form)
     _check_values(wish, config)
+    if form == "hardware":
+        with acting_as(actor):
+            _check_available(actor, wish)
     points = points_of_config(config)
     count = len(wish.serial_numbers or ()) or wish.count or 1
     points_per_day = None if points is None else points * count
     with acting_as(actor):
         if form == "hardware":
-            _check_available(actor, wish)
+            _check_available(actor, wish)  # again, now that nobody can come in between
         checks.check_quota(tenant, count=count, points_per_day=points_per_day)
         plan = replace(_plan(wish, config, form, api_user, tenant), points_per_day=points_per_day)
         outcome = start_operation(actor, plan, key=key, deferred=deferred, earlier=earlier)

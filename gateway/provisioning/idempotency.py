@@ -1,6 +1,7 @@
 """Idempotency keys: one key, one operation, for 30 days. The row that the caller asked for is the memory; no answer is cached."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +14,6 @@ from gateway.operations import JOURNAL, Plan, may_try_again, plan_operation, reo
 from gateway.provisioning.sending import send_operation
 from tenants import clock
 from tenants.actors import Actor
-from tenants.bodies import dump_json
 from tenants.context import acting_as
 from tenants.problems import Problem
 
@@ -106,10 +106,4 @@ def replay_of(earlier: Operation | None) -> Outcome | None:
 
 
 def _canonical(body: Mapping[str, Any]) -> bytes:
-    return dump_json({name: _sorted(body[name]) for name in sorted(body)})
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _sorted(value[name]) for name in sorted(value)}
-    return [_sorted(item) for item in value] if isinstance(value, (list, tuple)) else value
+    return json.dumps(body, sort_keys=True, default=str).encode()

@@ -7,7 +7,7 @@ from gateway.models import Config, Entitlement, Operation
 from gateway.operations import JOURNAL
 from gateway.provisioning import checks
 from gateway.provisioning.change import change_entitlement, lock_entitlement
-from gateway.provisioning.configs import create_config, parameters_differ, update_config
+from gateway.provisioning.configs import create_config, merge_parameters, parameters_differ, update_config
 from gateway.provisioning.idempotency import Outcome
 from gateway.provisioning.writes.changes import HAS_AN_END_TO_CHANGE
 from gateway.provisioning.writes.storing import store_labels
@@ -43,9 +43,11 @@ def update_entitlement(
             _check_changes(actor, row, changes)
     if "parameters" in changes:
         resized = _resize(actor, row, config, changes["parameters"], deferred=deferred)
+        changes = {name: value for name, value in changes.items() if name != "parameters"}
         if isinstance(resized, Outcome):
-            return resized
-        if resized is not None:
+            if not changes or resized.operation.state != Operation.State.SUCCEEDED:
+                return resized
+        elif resized is not None:
             changes = {**changes, "config": resized}
     intent = _intent(row, changes)
     if not intent:
@@ -116,18 +118,12 @@ def _resize(
         tenant=owner,
         program=config.program_id,
         account_id=config.account_id,
-        name=f"{config.name[:140]} for {row.serial_number}",
+        # A config may be somebody else's: its name is not for this tenant to see.
+        name=f"{config.name[:140] if config.tenant_id in {None, row.tenant_id} else 'resized'} for {row.serial_number}",
         product_type_id=config.product_type_id,
         parameters=wanted,
     )
     return made.operation.config_id if made.operation.state == Operation.State.SUCCEEDED else made
-
-
-def merge_parameters(config: Config, given: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The config's full parameter set with the given ones in place of those with the same id: FortiFlex wants all of them."""
-    named = {int(item["id"]) for item in given}
-    kept = [{"id": int(item["id"]), "value": str(item["value"])} for item in config.parameters]
-    return [item for item in kept if item["id"] not in named] + list(given)
 
 
 def _find_twin(row: Entitlement, config: Config, wanted: list[dict[str, Any]]) -> Config | None:

@@ -50,7 +50,7 @@ class CreateVms:
         tagged = [(record, tag) for record in listed if (tag := _tag_of(record, operation)) is not None]
         mine = [record for record, tag in tagged if tag.attempt == attempt.number]
         earlier = [record.serial_number for record, tag in tagged if tag.attempt < attempt.number]
-        found, left = _adoptable(operation, mine)
+        found, left = _adoptable(operation, mine, by_start=False)  # our own valid tag says more than anybody's clock
         seen = {"looked_at": f"entitlements/list of config {operation.config_id}", "listed": len(listed)}
         seen |= {"with_our_tag": [record.serial_number for record in found], "not_adopted": left, "earlier": earlier}
         return _verdict(found, asked=operation.intent["count"], seen=seen)
@@ -112,7 +112,7 @@ class CreateCloud:
         # Another operation's tag, ours or a neighbour's, says that another creation made it.
         untagged = [record for record in listed if split_tag(record.description)[1] is None]
         if tagged:
-            found, left = _adoptable(operation, tagged)
+            found, left = _adoptable(operation, tagged, by_start=False)
             seen = {"looked_at": f"entitlements/list of config {operation.config_id}", "not_adopted": left}
             return _verdict(found, asked=1, seen=seen)
         return _finding_without_tag(operation, untagged, asked=1, listed=len(listed))
@@ -137,11 +137,14 @@ def _tag_of(record: records.Entitlement, operation: Operation) -> Tag | None:
     return tag if tag is not None and tag.valid and tag.operation_id == operation.id else None
 
 
-def _adoptable(operation: Operation, found: Entitlements) -> tuple[list[records.Entitlement], list[str]]:
+def _adoptable(
+    operation: Operation, found: Entitlements, *, by_start: bool = True
+) -> tuple[list[records.Entitlement], list[str]]:
     """Those that this operation can have made, and the serials of the rest."""
     with acting_as(JOURNAL):
         not_ours = set(foreign_serials(operation, [record.serial_number for record in found]))
-    not_ours |= {record.serial_number for record in found if _started_before(record, operation)}
+    if by_start:
+        not_ours |= {record.serial_number for record in found if _started_before(record, operation)}
     kept = [record for record in found if record.serial_number not in not_ours]
     return kept, sorted(not_ours)
 
@@ -176,6 +179,9 @@ def _finding_without_tag(operation: Operation, here: Entitlements, *, asked: int
 
 def _verdict(found: list[records.Entitlement], *, asked: int, seen: dict[str, Any]) -> Finding:
     seen = seen | {"found": [record.serial_number for record in found], "asked": asked}
+    if seen.get("not_adopted"):
+        # Something stands there that may be this operation's and may not be taken: "nothing was made" would be a guess.
+        return Finding(Verdict.UNCLEAR, seen=seen | {"why": "it is there, and belongs to somebody or was there before"})
     if not found:
         return Finding(Verdict.ABSENT, seen=seen)
     if len(found) > asked:
