@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 import structlog
-from django.db import connection
 
 from billing.documents import (
     describe_buyer,
@@ -19,7 +18,8 @@ from billing.documents import (
     hashed_content,
 )
 from billing.gather import gather_usage
-from billing.models import Series, Statement, StatementLine, StatementRun
+from billing.lines import copy_lines
+from billing.models import Series, Statement, StatementRun
 from billing.money import ROUNDING_RULE
 from billing.rating import Figures, TaxProfile, rate_usage
 from billing.readiness import MonthFacts, check_month, read_facts, tax_profile, why_unknown, why_unpriced
@@ -30,7 +30,7 @@ from gateway.fortiflex.days import billing_day_at, month_bounds
 from gateway.ledger.calibrate import recalibrate_all
 from gateway.ledger.report import ConservationReport, check_conservation, describe_completeness
 from gateway.ownership import ensure_flipped
-from tenants import clock, ids
+from tenants import clock
 from tenants.actors import Actor, system
 from tenants.audit import record_audit
 from tenants.context import acting_as
@@ -203,31 +203,6 @@ def _describe(statement: Statement, figures: Figures) -> dict[str, Any]:
     described = describe_statement(statement, [])
     described["lines"] = [describe_line(line, statement.currency) for line in figures.lines]
     return described
-
-
-COLUMNS = (
-    "id statement_id tenant_id position kind serial_number config_id product description quantity unit days points unit_price "
-    "amount tax_category service_from service_to"
-)
-
-
-def copy_lines(statement: Statement, figures: Figures) -> None:
-    """Write the lines with COPY: 400,000 of them are seconds, not minutes.
-
-    PostgreSQL refuses COPY into a table with row-level security, so it goes through a temporary one that lives as long as the session.
-    """
-    columns, table = COLUMNS.split(), StatementLine._meta.db_table
-    names = ", ".join(columns)
-    with connection.cursor() as cursor:
-        cursor.execute(f"CREATE TEMPORARY TABLE IF NOT EXISTS lines_to_write (LIKE {table}) ON COMMIT DELETE ROWS")
-        with cursor.copy(f"COPY lines_to_write ({names}) FROM STDIN") as copy:
-            for line in figures.lines:
-                own = {"id": ids.new_id(), "statement_id": statement.id, "tenant_id": statement.tenant_id}
-                copy.write_row([own[name] if name in own else getattr(line, name) for name in columns])
-        cursor.execute(
-            f"INSERT INTO {table} ({names}) SELECT {names} FROM lines_to_write WHERE statement_id = %s",  # noqa: S608 - constants
-            [statement.id],
-        )
 
 
 def _as_record(report: RunReport) -> dict[str, Any]:

@@ -8,23 +8,20 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
-
 from gateway.fortiflex.records import Exchange
 from gateway.models import Attempt, Operation
-from gateway.tags import Tag
 from gateway.upstream import CALL_SECONDS, INTERACTIVE_WAIT
 from tenants import clock
 from tenants.actors import Actor, system
 from tenants.audit import record_audit
 from tenants.context import acting_as, current_request_id
 from tenants.events import record_event
-from tenants.problems import Problem, not_found
+from tenants.problems import Problem
 
 JOURNAL = system("operations")
 State = Operation.State
@@ -174,7 +171,7 @@ def settle_unknown(operation: Operation, *, reason: str, look_again: bool = True
     add_evidence(operation, {"unknown_because": reason})
     operation.save(update_fields=["state", "next_check_at", "evidence"])
     if first_time:
-        _tell(operation, "operation.unknown", {"reason": reason})
+        tell_operation(operation, "operation.unknown", {"reason": reason})
 
 
 def add_evidence(operation: Operation, found: Mapping[str, Any]) -> None:
@@ -192,29 +189,6 @@ def finish_attempt(attempt: Attempt, *, outcome: str, exchange: Exchange | None)
     attempt.save(update_fields=["finished_at", "outcome", "http_status", "answer"])
 
 
-def find_operation(actor: Actor, operation_id: UUID) -> Operation:
-    """Inside an open `acting_as`; Problem `not_found` for what is not the actor's."""
-    operation = Operation.objects.visible_to(actor).select_related("tenant").filter(id=operation_id).first()
-    if operation is None:
-        raise not_found()
-    return operation
-
-
-def cancel_operation(actor: Actor, operation_id: UUID) -> Operation:
-    """End a planned operation unsent. Problem `state_conflict` once it was sent: what reached FortiFlex can't be called back."""
-    with acting_as(actor):
-        find_operation(actor, operation_id)
-        with acting_as(JOURNAL):
-            operation = Operation.objects.select_for_update().get(id=operation_id)
-            if operation.state != State.PLANNED:
-                raise Problem(
-                    "state_conflict", f"This operation is {operation.state}; only a planned one can be cancelled."
-                )
-            settle_failed(operation, code="cancelled", detail="Cancelled before it was sent.")
-        _audit_decision(actor, operation, "operation.cancelled", {})
-        return find_operation(actor, operation_id)
-
-
 def _settle(operation: Operation, state: Operation.State, error: dict[str, Any] | None) -> None:
     operation.state, operation.error = state, error
     operation.settled_at, operation.next_check_at = clock.now(), None
@@ -222,7 +196,7 @@ def _settle(operation: Operation, state: Operation.State, error: dict[str, Any] 
         update_fields=["state", "error", "settled_at", "next_check_at", "serial_numbers", "config_id", "evidence"]
     )
     shown = {} if error is None else {"code": error["code"], "detail": error["detail"]}
-    _tell(operation, f"operation.{state}", {"entitlements": operation.serial_numbers} | shown)
+    tell_operation(operation, f"operation.{state}", {"entitlements": operation.serial_numbers} | shown)
     record_audit(
         JOURNAL,
         f"operation.{state}",
@@ -233,7 +207,7 @@ def _settle(operation: Operation, state: Operation.State, error: dict[str, Any] 
     )
 
 
-def _tell(operation: Operation, event: str, data: dict[str, Any]) -> None:
+def tell_operation(operation: Operation, event: str, data: dict[str, Any]) -> None:
     record_event(
         event,
         subject_type="operation",
@@ -243,73 +217,6 @@ def _tell(operation: Operation, event: str, data: dict[str, Any]) -> None:
     )
 
 
-def _audit_decision(actor: Actor, operation: Operation, action: str, after: dict[str, Any]) -> None:
-    record_audit(
-        actor, action, subject_type="operation", subject_key=operation.id, tenant_id=operation.tenant_id, after=after
-    )
-
-
 def digest_token(token: str) -> str:
     """A licence token as the journal may keep it: enough to see that it changed, no way back."""
     return hashlib.sha256(token.encode()).hexdigest() if token else ""
-
-
-def describe_operation(operation: Operation, actor: Actor) -> dict[str, Any]:
-    """An operation as the API shows it. FortiFlex's own text is for the operator."""
-    error = None
-    if operation.error is not None:
-        error = {"code": operation.error["code"], "detail": operation.error["detail"]}
-        if actor.sees_every_tenant:
-            error["upstream"] = operation.error.get("upstream", "")
-    return {
-        "id": operation.id,
-        "kind": operation.kind,
-        "state": operation.state,
-        "tenant": operation.tenant.slug if operation.tenant else None,
-        "created_at": operation.created_at,
-        "settled_at": operation.settled_at,
-        "next_check_at": operation.next_check_at,
-        "entitlements": operation.serial_numbers,
-        "config": operation.config_id,
-        "error": error,
-        "points_per_day": operation.points_per_day,
-        "request_id": operation.request_id,
-    }
-
-
-def note_tags(tags: Mapping[str, Tag]) -> None:
-    """Valid tags found on serials that nobody owns: an open operation is looked at soon, a settled one has a late arrival.
-
-    Inside an open `acting_as` of the gateway itself.
-    """
-    for serial, tag in tags.items():
-        row = Operation.objects.filter(id=tag.operation_id).first()
-        if row is None:
-            continue
-        if row.state in {State.SENT, State.UNKNOWN}:
-            Operation.objects.filter(id=row.id, state=State.UNKNOWN, next_check_at__isnull=False).update(
-                next_check_at=clock.now()
-            )
-        elif serial not in row.serial_numbers and not any(
-            serial in seen.get("late_arrivals", []) for seen in row.evidence
-        ):
-            add_evidence(row, {"late_arrivals": [serial]})
-            row.save(update_fields=["evidence"])
-            record_event(
-                "reconciliation.duplicate",
-                subject_type="operation",
-                subject_key=row.id,
-                tenant_id=row.tenant_id,
-                data={"entitlements": [serial], "attempt": tag.attempt},
-            )
-
-
-def touched_since(moment: datetime) -> tuple[set[str], set[int]]:
-    """Serials and configs that a write of ours settled after `moment` or is changing now: a list asked for at `moment` may be older."""
-    rows = Operation.objects.filter(Q(settled_at__gte=moment) | Q(state=State.SENT))
-    serials: set[str] = set()
-    configs: set[int] = set()
-    for names, config_id in rows.values_list("serial_numbers", "config_id"):
-        serials |= set(names)
-        configs |= {config_id} if config_id is not None else set()
-    return serials, configs

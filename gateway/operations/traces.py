@@ -1,0 +1,50 @@
+"""What the mirror finds of our own writes: tags of open and settled operations, and rows that are newer than a list."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from django.db.models import Q
+
+from gateway.models import Operation
+from gateway.operations.journal import State, add_evidence
+from gateway.tags import Tag
+from tenants import clock
+from tenants.events import record_event
+
+
+def note_tags(tags: Mapping[str, Tag]) -> None:
+    """Valid tags found on serials that nobody owns: an open operation is looked at soon, a settled one has a late arrival.
+
+    Inside an open `acting_as` of the gateway itself.
+    """
+    for serial, tag in tags.items():
+        row = Operation.objects.filter(id=tag.operation_id).first()
+        if row is None:
+            continue
+        if row.state in {State.SENT, State.UNKNOWN}:
+            Operation.objects.filter(id=row.id, state=State.UNKNOWN, next_check_at__isnull=False).update(
+                next_check_at=clock.now()
+            )
+        elif serial not in row.serial_numbers and not any(
+            serial in seen.get("late_arrivals", []) for seen in row.evidence
+        ):
+            add_evidence(row, {"late_arrivals": [serial]})
+            row.save(update_fields=["evidence"])
+            record_event(
+                "reconciliation.duplicate",
+                subject_type="operation",
+                subject_key=row.id,
+                tenant_id=row.tenant_id,
+                data={"entitlements": [serial], "attempt": tag.attempt},
+            )
+
+
+def touched_since(moment: datetime) -> tuple[set[str], set[int]]:
+    """Serials and configs that a write of ours settled after `moment` or is changing now: a list asked for at `moment` may be older."""
+    rows = Operation.objects.filter(Q(settled_at__gte=moment) | Q(state=State.SENT))
+    serials: set[str] = set()
+    configs: set[int] = set()
+    for names, config_id in rows.values_list("serial_numbers", "config_id"):
+        serials |= set(names)
+        configs |= {config_id} if config_id is not None else set()
+    return serials, configs
