@@ -71,8 +71,12 @@ MIDDLEWARE = [
     "tenants.middleware.RequestContextMiddleware",
     "gateway.middleware.NewDayMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
 ]
+X_FRAME_OPTIONS = "DENY"
+# No cookie is read anywhere: a request without a bearer token is nobody's, so there is nothing to forge. Returns with the console.
+SILENCED_SYSTEM_CHECKS = ["security.W003"]
 ROOT_URLCONF = "gateway.urls"
 WSGI_APPLICATION = "gateway.wsgi.application"
 APPEND_SLASH = False  # a redirect turns a POST into a GET in every FortiFlex client
