@@ -324,3 +324,53 @@ def test_switching_is_a_scope_of_its_own(people: People, world: SandboxWorld, of
     assert stitch.post("entitlements", {"config": offered}).json()["code"] == "insufficient_scope"
     with acting_as(SETUP):
         assert Entitlement.objects.get(serial_number=serial).status == "STOPPED"
+
+
+def test_a_cloud_product_is_made_once_per_account(people: People, world: SandboxWorld) -> None:
+    config = world.add_config("cloud", [(32, "10"), (33, "1")], product_type_id=202)
+    world.sync()
+    people.operator.post(f"configs/{config}/offers", {"tenant": "acme"})
+    made = create(people, config, description="web")
+    row = made["entitlements"][0]
+    assert (row["status"], row["token"], row["token_status"], row["description"]) == ("ACTIVE", None, None, "web")
+    again = people.acme.post("entitlements", {"config": config})
+    assert (again.status_code, again.json()["code"]) == (502, "upstream_rejected")
+    assert "upstream" not in again.json()
+    assert (
+        "Only one entitlement"
+        in people.operator.get(f"operations/{again.json()['operation']['id']}").json()["error"]["upstream"]
+    )
+
+
+def test_a_lost_answer_of_a_cloud_create_is_found_by_its_account(people: People, world: SandboxWorld) -> None:
+    from gateway.reconciliation import reconcile_operations
+
+    config = world.add_config("cloud", [(32, "10"), (33, "1")], product_type_id=202)
+    world.sync()
+    people.operator.post(f"configs/{config}/offers", {"tenant": "acme"})
+    world.sandbox.plan_fault("entitlements/cloud/create", "cut", when="after")
+    operation = people.acme.post("entitlements", {"config": config}).json()["operation"]
+    assert operation["state"] == "unknown"
+    reconcile_operations(everything=True)
+    settled = people.acme.get(f"operations/{operation['id']}").json()
+    assert (settled["state"], settled["entitlements"]) == (
+        "succeeded",
+        [row["serialNumber"] for row in world.sandbox.entitlements()],
+    )
+
+
+def test_the_database_itself_refuses_a_second_owner_for_a_day(people: People, world: SandboxWorld) -> None:
+    from django.db import IntegrityError, transaction
+
+    def own(slug: str, first: str, until: str | None) -> None:
+        Assignment.objects.create(
+            tenant=People.tenant(slug), serial_number="S", from_day=first, until_day=until, created_by="test"
+        )
+
+    with acting_as(SETUP):
+        own("acme", "2026-08-01", "2026-08-10")
+        own("globex", "2026-08-10", None)
+        with pytest.raises(IntegrityError, match="one_owner_per_serial_and_day"), transaction.atomic():
+            own("globex", "2026-08-09", "2026-08-10")
+        with pytest.raises(IntegrityError, match="assignment_has_days"), transaction.atomic():
+            own("globex", "2026-07-01", "2026-07-01")
