@@ -112,10 +112,11 @@ def _keep_corrections(
 
 
 def _mark(fetched: Fetched, day: date, state: AccountDay.State, total: Decimal) -> str:
-    """An answered day stays answered when a later look fails: what FortiFlex said last is what is known."""
+    """An answered day stays answered when a later look fails or proves nothing: what FortiFlex said last is what is known."""
     row = fetched.row
     current = AccountDay.objects.filter(program_serial=row.program_serial, account_id=row.account_id, day=day).first()
-    if current is not None and current.state == AccountDay.State.ANSWERED and state == AccountDay.State.UNANSWERED:
+    proves_nothing = state in {AccountDay.State.UNANSWERED, AccountDay.State.UNCALIBRATED}
+    if current is not None and current.state == AccountDay.State.ANSWERED and proves_nothing:
         return current.state
     AccountDay.objects.update_or_create(
         program_serial=row.program_serial,

@@ -193,12 +193,17 @@ def test_without_proof_days_with_points_wait(people: People) -> None:
 def test_a_contradiction_stops_everything(people: People) -> None:
     with noon_of(TODAY):
         world = world_on(TODAY)
-        vm(world, day=START)
+        serial = vm(world, day=START)
         pull(world)
         world.sandbox.settings.end_day_counts = False
         found = calibrate(world.api_user, client_for(world.api_user, interactive=True))
         assert found is not None
         assert found.end_day_counts is None
+        before = days_of(serial)
+        pull(world, first=START)
+        with acting_as(SETUP):
+            assert check_conservation(START, TODAY).holds
+        assert days_of(serial) == before
 
 
 def totals(**rows: str) -> dict[str, Decimal]:
