@@ -46,7 +46,7 @@ def describe_line(line: Any, currency: str) -> dict[str, Any]:
 
 
 def describe_statement(statement: Statement, lines: list[StatementLine]) -> dict[str, Any]:
-    """An issued document as the API shows it (product.md, "a statement")."""
+    """An issued document as the API shows it."""
     return {
         "number": statement.number,
         "kind": statement.kind,

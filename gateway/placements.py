@@ -1,4 +1,4 @@
-"""Where a serial stood on which billing day. On a day of change the config with more points counts (product: Words, placement)."""
+"""Where a serial stood on which billing day. On a day of change the config with more points counts."""
 
 from datetime import date, timedelta
 

@@ -1,4 +1,4 @@
-"""What a tenant may use (product: "What a tenant may use"): programs and accounts, and the API user that each is read through.
+"""What a tenant may use: programs and accounts, and the API user that each is read through.
 
 Looks as the gateway itself, because a tenant's role can't read API users, and hands back plain values.
 """

@@ -23,7 +23,7 @@ class TenantQuerySet(models.QuerySet["Tenant"]):
 class Tenant(models.Model):
     """A customer of the operator. The slug never changes: it stands in tags, statement numbers and URLs.
 
-    `programs` and `account_ids` are what the tenant may use; null = product rule "What a tenant may use".
+    `programs` and `account_ids` are what the tenant may use; null = those of the API users that serve it alone, else of those that serve nobody alone.
     `billing_profile`: {"name", "address": [lines], "email", "tax_id", "payment_days", "tax": [{"category", "rate", "reason"}]}.
     """
 

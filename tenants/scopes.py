@@ -1,4 +1,4 @@
-"""The closed list of scopes (product: Scopes). `write` includes `read`; `entitlements:switch` is stop and reactivate alone."""
+"""The closed list of scopes. `write` includes `read`; `entitlements:switch` is stop and reactivate alone."""
 
 from collections.abc import Iterable
 

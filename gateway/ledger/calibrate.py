@@ -1,4 +1,4 @@
-"""Does `endDate` of entitlements/points count? FortiFlex does not say, so three queries find out (product: Billing rules).
+"""Does `endDate` of entitlements/points count? FortiFlex does not say, so three queries find out.
 
 q(D,D+1) + q(D+1,D+2) − q(D,D+2) of one serial is its day D+1 if endDate counts, and exactly 0 if it does not. Only a serial that
 consumed on all three days proves the 0; the days are old enough to be final.

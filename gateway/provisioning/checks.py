@@ -186,7 +186,7 @@ def check_quota(tenant: Tenant | None, *, count: int, points_per_day: Decimal | 
 
 
 def check_balance(program: Program) -> None:
-    """A prepaid program without points takes no new entitlements; running ones go on (product: Billing rules)."""
+    """A prepaid program without points takes no new entitlements; running ones go on."""
     if program.point_balance is not None and program.point_balance <= 0:
         raise Problem("insufficient_points", "The program has no points left. Running entitlements go on.")
 

@@ -47,7 +47,7 @@ class Wish:
 def create_entitlements(
     actor: Actor, wish: Wish, *, tenant: Tenant | None, key: IdempotencyKey | None = None, deferred: bool = False
 ) -> Outcome:
-    """Journal the creation, send it (unless `deferred`), settle it. Problems as product.md "Manners"; a refusal leaves no row."""
+    """Journal the creation, send it (unless `deferred`), settle it. A refusal is a Problem and leaves no row."""
     earlier = find_earlier(actor, key)
     if (replay := replay_of(earlier)) is not None:
         return replay
