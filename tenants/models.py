@@ -23,8 +23,8 @@ class TenantQuerySet(models.QuerySet["Tenant"]):
 class Tenant(models.Model):
     """A customer of the operator. The slug never changes: it stands in tags, statement numbers and URLs.
 
-    `programs` and `account_ids` are what the tenant may use; null = those of the API users that serve it alone, else of those that serve nobody alone.
-    `billing_profile`: {"name", "address": [lines], "email", "tax_id", "payment_days", "tax": [{"category", "rate", "reason"}]}.
+    `programs` and `account_ids` are what the tenant may use; null = what gateway.reach finds for it.
+    `billing_profile`: {"name", "address": [lines], "email", "tax_id", "payment_days", "tax": {"category", "rate", "reason"}}.
     """
 
     class Status(models.TextChoices):
