@@ -1,14 +1,15 @@
 """May this month be issued, and for whom? Each refusal is a sentence that says what to do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, Sum
 
-from billing.rating import TaxProfile
+from billing.models import StatementLine
+from billing.rating import TaxProfile, Usage
 from gateway.fortiflex.days import month_bounds, pacific_moment
 from gateway.ledger.calibrate import current_finding
 from gateway.ledger.pull import settled_at
@@ -82,6 +83,27 @@ def why_unpriced(tenant: Tenant, unpriced_from: date | None) -> str | None:
         return f"there is no {tenant.currency} rate for {unpriced_from}; set one under price-plans"
     if tax_profile(tenant.billing_profile) is None:
         return "its billing profile has no tax; set billing_profile.tax to a category and a rate"
+    return None
+
+
+def why_billed_twice(tenant: Tenant, usage: Sequence[Usage], facts: MonthFacts) -> str | None:
+    """Why issuing `usage` would bill points that another tenant's issued statement of this month bills already, or None.
+
+    Per serial: what others were billed and this tenant would be can't be more than what FortiFlex said. A hand-over into days that
+    are billed moves points, and the first statement stands until it is corrected.
+    """
+    mine: dict[str, Decimal] = {}
+    for item in usage:
+        mine[item.serial_number] = mine.get(item.serial_number, Decimal(0)) + item.points
+    lines = StatementLine.objects.filter(serial_number__in=mine, statement__period_from=facts.first).exclude(
+        tenant=tenant
+    )
+    billed = dict(lines.values_list("serial_number").annotate(total=Sum("points")))
+    rows = LedgerEntry.objects.filter(serial_number__in=billed, day__gte=facts.first, day__lte=facts.last)
+    said = dict(rows.values_list("serial_number").annotate(total=Sum("points")))
+    for serial, points in billed.items():
+        if points + mine[serial] > said.get(serial, Decimal(0)):
+            return f"points of {serial} are on another tenant's issued statement of this month already"
     return None
 
 

@@ -22,7 +22,15 @@ from billing.lines import copy_lines
 from billing.models import Series, Statement, StatementRun
 from billing.money import ROUNDING_RULE
 from billing.rating import Figures, TaxProfile, rate_usage
-from billing.readiness import MonthFacts, check_month, read_facts, tax_profile, why_unknown, why_unpriced
+from billing.readiness import (
+    MonthFacts,
+    check_month,
+    read_facts,
+    tax_profile,
+    why_billed_twice,
+    why_unknown,
+    why_unpriced,
+)
 from billing.seller import describe_seller
 from billing.series import lock_series, next_number
 from gateway.days import today
@@ -74,6 +82,10 @@ def draft_statement(actor: Actor, tenant: Tenant, month: str) -> dict[str, Any]:
         )
         reasons = [why_unknown(tenant, facts), why_unpriced(tenant, gathered.unpriced_from)]
     warnings = [reason for reason in reasons if reason]
+    if warnings and not actor.sees_every_tenant:
+        warnings = [
+            "it can't be billed as it stands yet; your provider sees why"
+        ]  # the reasons name accounts that others use
     if last >= today():
         warnings.append("the month is not over")
     header = {
@@ -120,7 +132,7 @@ def issue_statements(
             report.refused[tenant.slug] = "of an error on our side, which was logged"
         progress(done, len(chosen))
     with acting_as(BILLING):
-        run.manifest = _read_manifest(report)
+        run.manifest = _read_manifest(report) | {"everybody": slugs is None or len(chosen) == tenants.count()}
         run.save(update_fields=["manifest"])
     return report
 
@@ -140,7 +152,9 @@ def _issue_one(actor: Actor, tenant: Tenant, run: StatementRun, facts: MonthFact
         if reason is None and not gathered.usage:
             report.empty.append(tenant.slug)  # nothing to bill, no document
             return
-        reason = reason or why_unpriced(tenant, gathered.unpriced_from)
+        reason = (
+            reason or why_unpriced(tenant, gathered.unpriced_from) or why_billed_twice(tenant, gathered.usage, facts)
+        )
         tax = tax_profile(tenant.billing_profile)
         if reason is not None or tax is None:
             report.refused[tenant.slug] = reason or "it has no tax profile"

@@ -32,7 +32,7 @@ def issue_month() -> None:
 
 
 def _is_done(month: str) -> bool:
-    """The newest run left nobody out and the points added up: there is nothing more to try until the operator asks for it."""
+    """The newest run for everybody left nobody out and the points added up: there is nothing more to try."""
     with acting_as(MONTH_END):
-        run = StatementRun.objects.filter(month=month).order_by("-created_at").first()
+        run = StatementRun.objects.filter(month=month, manifest__everybody=True).order_by("-created_at").first()
     return run is not None and run.manifest.get("refused") == {} and bool(run.conservation.get("holds"))

@@ -16,7 +16,7 @@ from tenants.directory import resolve_tenant
 
 
 class RunCreateSerializer(serializers.Serializer[Any]):
-    month = serializers.RegexField(r"^\d{4}-(0[1-9]|1[0-2])$")
+    month = serializers.RegexField(r"^2[0-9]{3}-(0[1-9]|1[0-2])$")
     tenant = StrictCharField(max_length=40, required=False, help_text="this tenant alone")
 
 

@@ -80,7 +80,7 @@ class StatementPageSerializer(serializers.Serializer[Any]):
 
 
 class StatementFilterSerializer(serializers.Serializer[Any]):
-    month = serializers.RegexField(r"^\d{4}-(0[1-9]|1[0-2])$", required=False)
+    month = serializers.RegexField(r"^2[0-9]{3}-(0[1-9]|1[0-2])$", required=False)
     tenant = serializers.CharField(max_length=40, required=False)
 
 

@@ -1,9 +1,12 @@
-"""Triggers that freeze issued documents, whoever asks. They fail closed: what can't be read as a draft can't be changed."""
+"""Triggers that freeze issued documents, whoever asks. They fail closed: what can't be read as a draft can't be changed.
+
+The search path is fixed: a temporary table of the same name must not answer for the real one.
+"""
 
 from django.db import migrations
 
 FREEZE = """
-CREATE FUNCTION flexgate_freeze_statement() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION flexgate_freeze_statement() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
         IF NEW.status IS DISTINCT FROM 'draft' THEN
@@ -20,12 +23,12 @@ END $$;
 CREATE TRIGGER issued_means_frozen BEFORE INSERT OR UPDATE OR DELETE ON billing_statement
     FOR EACH ROW EXECUTE FUNCTION flexgate_freeze_statement();
 
-CREATE FUNCTION flexgate_freeze_line() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION flexgate_freeze_line() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     parent_status text;
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        SELECT status INTO parent_status FROM billing_statement WHERE id = NEW.statement_id;
+        SELECT status INTO parent_status FROM public.billing_statement WHERE id = NEW.statement_id;
         IF parent_status IS NOT DISTINCT FROM 'draft' THEN
             RETURN NEW;
         END IF;
@@ -35,7 +38,7 @@ END $$;
 CREATE TRIGGER lines_are_frozen BEFORE INSERT OR UPDATE OR DELETE ON billing_statementline
     FOR EACH ROW EXECUTE FUNCTION flexgate_freeze_line();
 
-CREATE FUNCTION flexgate_refuse_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION flexgate_refuse_truncate() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     RAISE EXCEPTION '% is never emptied', TG_TABLE_NAME USING ERRCODE = 'integrity_constraint_violation';
 END $$;

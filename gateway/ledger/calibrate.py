@@ -118,7 +118,12 @@ def _evidence(totals: Sequence[Totals]) -> dict[str, Any]:
 def _store(api_url: str, *, counts: "bool | str | None", evidence: dict[str, Any]) -> EndDateCalibration:
     """A finding that differs from the one before contradicts it: then nobody knows, and billing stops until a person looks."""
     with acting_as(LEDGER):
-        before = current_finding(api_url)
+        # The last finding that said something: a contradiction must not make the next look a fresh start.
+        before = (
+            EndDateCalibration.objects.filter(api_url=api_url, end_day_counts__isnull=False)
+            .order_by("-found_at", "-id")
+            .first()
+        )
         found = counts if isinstance(counts, bool) else None
         if (
             before is not None

@@ -112,3 +112,14 @@ def test_evidence_names_the_answer_behind_every_day(issued: People) -> None:
     assert [row["day"] for row in rows][:2] == ["2026-08-01", "2026-08-02"]
     assert {row["points"] for row in rows} == {"6.3900"}
     assert issued.globex.get(f"statements/ACME-2026-0001/lines/{line['id']}/evidence").json()["code"] == "not_found"
+
+
+def test_a_temporary_table_of_the_same_name_thaws_nothing(issued: People) -> None:
+    with acting_as(SETUP), connection.cursor() as cursor:
+        statement = Statement.objects.order_by("number").first()
+        assert statement is not None
+        cursor.execute("CREATE TEMPORARY TABLE billing_statement (id uuid, status text) ON COMMIT DROP")
+        cursor.execute("INSERT INTO pg_temp.billing_statement VALUES (%s, 'draft')", [statement.id])
+        with pytest.raises(DatabaseError, match="frozen"), transaction.atomic():
+            insert_line()
+        cursor.execute("DROP TABLE pg_temp.billing_statement")

@@ -12,7 +12,7 @@ from billing.verify import find_faults
 from tenants.context import acting_as
 from tests.billing.test_golden_month import live_august
 from tests.databases import OwnDatabase
-from tests.gateway.ledger.scenes import noon_of, pull
+from tests.gateway.ledger.scenes import give, noon_of, pull
 from tests.people import SETUP, People, make_people
 
 
@@ -68,3 +68,51 @@ def test_two_runs_at_once_give_one_document_each(own_database: OwnDatabase) -> N
             assert sorted(Statement.objects.values_list("number", flat=True)) == ["ACME-2026-0001", "GLOBEX-2026-0001"]
             assert list(find_faults()) == []
     assert sorted(number for one in issued for number in one.values()) == ["ACME-2026-0001", "GLOBEX-2026-0001"]
+
+
+def test_a_run_for_one_tenant_does_not_let_the_others_be_forgotten(people: People) -> None:
+    world, *_ = live_august(people)
+    with noon_of(date(2026, 9, 4)):
+        pull(world)
+        issue_statements(SETUP, month="2026-08", slugs=["acme"])
+        issue_month()
+        assert people.globex.get("statements").json()["results"][0]["number"] == "GLOBEX-2026-0001"
+
+
+def test_points_on_an_issued_statement_are_billed_to_nobody_else(people: People) -> None:
+    world, _, b, _ = live_august(people)
+    with noon_of(date(2026, 9, 4)):
+        pull(world)
+        issue_statements(SETUP, month="2026-08", slugs=["acme"])
+        give([b], "globex", date(2026, 8, 1))
+        report = issue_statements(SETUP, month="2026-08")
+        assert report.issued == {}
+        assert (
+            report.refused["globex"] == f"points of {b} are on another tenant's issued statement of this month already"
+        )
+
+
+def test_a_contradiction_does_not_clear_itself(people: People) -> None:
+    world, *_ = live_august(people)
+    with noon_of(date(2026, 9, 4)):
+        pull(world)
+        world.sandbox.settings.end_day_counts = False
+        for _ in range(2):
+            report = issue_statements(SETUP, month="2026-08")
+            assert report.issued == {}
+            assert "contradictory" in report.refused["acme"]
+
+
+def test_a_draft_tells_a_tenant_nothing_of_other_accounts(people: People) -> None:
+    from gateway.models import ProgramAccount
+
+    world, *_ = live_august(people)
+    with noon_of(date(2026, 9, 4)):
+        pull(world)
+        with acting_as(SETUP):
+            ProgramAccount.objects.create(program_id="ELAVMS0000000001", account_id=77007700, api_user=world.api_user)
+        assert b"77007700" in people.operator.get("statements/draft-2026-08-ACME").content
+        draft = people.acme.get("statements/draft-2026-08-ACME")
+        assert b"77007700" not in draft.content
+        assert draft.json()["warnings"] == ["it can't be billed as it stands yet; your provider sees why"]
+        assert people.acme.get("statements?month=0000-08").status_code == 400
