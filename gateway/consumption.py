@@ -27,13 +27,16 @@ def read_consumption(
     An entitlement with several labels counts under each of them ("name=value"); one without counts under null.
     """
     name, expression = GROUPS[group_by]
-    needs_place = group_by in {"config", "product", "label"}
+    needs_place = group_by in {"config", "product"}
     joins = ""
     if needs_place:
         joins = "LEFT JOIN gateway_placement p ON p.serial_number = l.serial_number AND daterange(p.from_day, p.until_day) @> l.day "
     if group_by == "label":
-        joins += (
-            "LEFT JOIN LATERAL (SELECT key || '=' || value AS pair FROM jsonb_each_text(p.labels)) AS label ON true "
+        # Labels belong to the period of ownership: a past hand-over must not show the old owner's.
+        joins = (
+            "LEFT JOIN gateway_assignment a ON a.serial_number = l.serial_number AND a.tenant_id = l.tenant_id "
+            "AND daterange(a.from_day, a.until_day) @> l.day "
+            "LEFT JOIN LATERAL (SELECT key || '=' || value AS pair FROM jsonb_each_text(a.labels)) AS label ON true "
         )
     wall, parameters = "", {"first": first, "last": last, "serial": serial, "tenants": list(actor.tenant_ids)}
     if not actor.sees_every_tenant:

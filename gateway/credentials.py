@@ -46,7 +46,7 @@ def save_api_user(actor: Actor, *, name: str, fields: ApiUserFields) -> tuple[Ap
     Problem `invalid` names the field. A changed URL or user name needs the password again: else a stored password could be sent elsewhere.
     """
     with acting_as(actor):
-        row = ApiUser.objects.filter(name=name).first()
+        row = ApiUser.objects.select_related("tenant").filter(name=name).first()
     created = row is None
     row = row or ApiUser(id=ids.new_id(), name=name, api_url=DEFAULT_API_URL, auth_url=DEFAULT_AUTH_URL)
     before = None if created else describe_api_user(row)

@@ -75,7 +75,8 @@ def _assign_one(
             assignment.save(update_fields=["until_day"])
     made = None
     if tenant is not None:
-        # A text or label of one owner is not the next one's; what nobody owned so far keeps its text.
+        # A text or label of one owner is not the next one's, nor does it wait with nobody in between: losing the owner empties it
+        # (flip_owners). What nobody owned so far keeps its text.
         keep = row is not None and row.tenant_id in {None, tenant.id}
         made = Assignment.objects.create(
             tenant=tenant,
@@ -167,7 +168,7 @@ def flip_owners(day: date, *, serials: Collection[str] | None = None) -> int:
             f"""
             UPDATE gateway_entitlement AS e
             SET tenant_id = owner.tenant_id,
-                description = CASE WHEN owner.tenant_id IS NULL THEN e.description ELSE owner.description END,
+                description = COALESCE(owner.description, ''),
                 labels = COALESCE(owner.labels, '{{}}'::jsonb),
                 proposed_tenant = CASE WHEN owner.tenant_id IS NULL THEN e.proposed_tenant ELSE '' END
             FROM (

@@ -28,7 +28,14 @@ def place(entitlement: Entitlement, *, on: date, assumed: bool = False) -> None:
     )
     if current is not None and _is_same_place(current, wanted):
         return
-    wanted.from_day = on if current is None or _counts_today(current, config) else on + timedelta(days=1)
+    # What counts on that day so far may end with it already: an earlier, smaller change of the same day begins tomorrow.
+    standing = (
+        Placement.objects.filter(serial_number=entitlement.serial_number, from_day__lte=on)
+        .exclude(until_day__lte=on)
+        .first()
+    )
+    keeps_its_day = standing is not None and not _counts_today(standing, config)
+    wanted.from_day = on + timedelta(days=1) if keeps_its_day else on
     _cut_from(entitlement.serial_number, wanted.from_day)
     wanted.save(force_insert=True)
 

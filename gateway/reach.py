@@ -5,9 +5,9 @@ Looks as the gateway itself, because a tenant's role can't read API users, and h
 
 from dataclasses import dataclass
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
-from gateway.models import ApiUser, Program, ProgramAccount
+from gateway.models import ApiUser, Assignment, Entitlement, Program, ProgramAccount
 from tenants.actors import system
 from tenants.context import acting_as
 from tenants.models import Tenant
@@ -56,13 +56,19 @@ def api_user_for(program_serial: str, account_id: int) -> ApiUser | None:
 def is_used_by_one_tenant(program_serial: str, tenant: Tenant) -> bool:
     """Whether `tenant` alone may use the program, so that its balance tells nothing about anybody else."""
     with acting_as(REACH):
+        if Assignment.objects.filter(serial_number__in=_serials_of(program_serial)).exclude(tenant=tenant).exists():
+            return False
         others = list(Tenant.objects.exclude(id=tenant.id))
     return all(program_serial not in {reached.program_serial for reached in accounts_for(other)} for other in others)
 
 
+def _serials_of(program_serial: str) -> "QuerySet[Entitlement, str]":
+    return Entitlement.objects.filter(program_id=program_serial).values_list("serial_number", flat=True)
+
+
 def _rule_for(tenant: Tenant) -> Q:
     if tenant.programs is None and tenant.account_ids is None:
-        if ApiUser.objects.filter(tenant=tenant, enabled=True).exists():
+        if ApiUser.objects.filter(tenant=tenant).exists():
             return Q(api_user__tenant=tenant)
         return Q(api_user__tenant__isnull=True)
     rule = Q(api_user__tenant=tenant) | Q(api_user__tenant__isnull=True)

@@ -65,7 +65,7 @@ def _post(http: httpx.Client, url: str, fields: dict[str, str], *, seconds: floa
         answer = decode_object(made.body) if made.body.strip() else {}
     except UnreadableError as error:
         raise NotDone(f"The token endpoint answered HTTP {http_status} and no JSON.") from error
-    if http_status in {400, 401, 403} or answer.get("error"):
+    if http_status in {400, 401, 403} or (http_status == 200 and answer.get("error")):
         said = str(
             answer.get("error_description") or answer.get("message") or answer.get("error") or f"HTTP {http_status}"
         )

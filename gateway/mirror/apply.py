@@ -136,7 +136,7 @@ def apply_entitlements(
             program_id=program_serial, account_id=account_id, first_seen_at__lt=asked_at
         )
         changes.vanished = _mark_vanished(rows_of_account.exclude(serial_number__in=listed | touched))
-    _propose_owners(created, changes.tags)
+    _propose_owners([*created, *updated], changes.tags)
     return changes
 
 
@@ -212,17 +212,16 @@ def _mark_vanished(missing: "QuerySet[Entitlement]") -> list[str]:
     return [row.serial_number for row in vanished]
 
 
-def _propose_owners(created: list[Entitlement], tags: Mapping[str, Tag]) -> None:
-    """A valid tag on something that the database knows nothing of proposes its owner; the operator confirms."""
-    slugs = {
-        row.serial_number: tags[row.serial_number].tenant_slug or "" for row in created if row.serial_number in tags
-    }
-    for row in created:
-        if slugs.get(row.serial_number):
-            row.proposed_tenant = slugs[row.serial_number]
-    Entitlement.objects.bulk_update(
-        [row for row in created if row.proposed_tenant], fields=["proposed_tenant"], batch_size=500
-    )
+def _propose_owners(rows: list[Entitlement], tags: Mapping[str, Tag]) -> None:
+    """A valid tag on what nobody owns proposes its owner, for the operator to confirm; a tag that went takes its proposal along."""
+    changed = []
+    for row in rows:
+        tag = tags.get(row.serial_number)
+        proposed = (tag.tenant_slug or "") if tag is not None and row.tenant_id is None else ""
+        if row.proposed_tenant != proposed:
+            row.proposed_tenant = proposed
+            changed.append(row)
+    Entitlement.objects.bulk_update(changed, fields=["proposed_tenant"], batch_size=500)
 
 
 def _tell_change(row: Entitlement, before: Mapping[str, Any], tag: Tag | None) -> None:

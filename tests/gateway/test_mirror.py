@@ -243,3 +243,77 @@ def test_api_users_are_proven_and_their_password_never_comes_out(people: People,
         assert "nope" not in answer.content.decode()
         assert '"password":' not in answer.content.decode()
     assert people.acme.get("api-users").json()["code"] == "operator_only"
+
+
+def assign(people: People, serial: str, slug: str | None, day: str) -> None:
+    answer = people.operator.post("assignments", {"serials": [serial], "tenant": slug, "from_day": day})
+    assert answer.status_code == 201, answer.content
+
+
+def test_a_text_does_not_reach_the_next_owner_through_nobody(people: People, world: SandboxWorld) -> None:
+    from gateway.days import today
+
+    people.operator.post(f"configs/{world.config_id}/offers", {"tenant": "acme"})
+    body = {"config": world.config_id, "description": "acme's secret words", "labels": {"cost": "7"}}
+    serial = people.acme.post("entitlements", body).json()["entitlements"][0]["serial_number"]
+    for slug in (None, "globex"):
+        assign(people, serial, slug, str(today()))
+    seen = people.globex.get(f"entitlements/{serial}").json()
+    assert (seen["description"], seen["labels"]) == ("", {})
+
+
+def test_what_nobody_owned_yet_keeps_its_text(people: People, world: SandboxWorld) -> None:
+    serial = world.sandbox.create_vm(world.config_id, description="from the portal")[0]
+    world.sync()
+    assign(people, serial, "acme", "2026-01-01")
+    assert people.acme.get(f"entitlements/{serial}").json()["description"] == "from the portal"
+
+
+def test_an_api_user_of_one_tenant_can_be_changed_again(people: People, world: SandboxWorld) -> None:
+    assert people.operator.patch("api-users/main", {"tenant": "acme"}).json()["tenant"] == "acme"
+    changed = people.operator.patch("api-users/main", {"per_minute": 50}).json()
+    assert (changed["tenant"], changed["per_minute"]) == ("acme", 50)
+
+
+def test_switching_a_tenants_own_api_user_off_opens_nothing_else(people: People, world: SandboxWorld) -> None:
+    with acting_as(SETUP):
+        acme = Tenant.objects.get(slug="acme")
+    from tests.worlds import add_api_user
+
+    add_api_user("own", tenant=acme)
+    assert people.acme.get("programs").json()["results"] == []
+    people.operator.patch("api-users/own", {"enabled": False})
+    assert people.acme.get("programs").json()["results"] == []
+
+
+def test_a_day_keeps_its_biggest_config_whatever_follows(people: People, world: SandboxWorld) -> None:
+    from gateway.days import today
+    from gateway.models import Config
+
+    serial = world.sandbox.create_vm(world.config_id, skipPending=True)[0]
+    big, middle = world.add_config("big", [(1, "8"), (2, "ENT")]), world.add_config("middle", ENT_4)
+    world.sandbox.move(serial, big)
+    world.sync()
+    with acting_as(SETUP):
+        for config, points in ((world.config_id, "6.39"), (middle, "12.91"), (big, "25.95")):
+            Config.objects.filter(id=config).update(points_per_day=points)
+    for config in (world.config_id, middle):
+        world.sandbox.move(serial, config)
+        world.sync()
+    assign(people, serial, "acme", str(today()))
+    people.acme.patch(f"entitlements/{serial}", {"labels": {"a": "b"}})
+    day = today()
+    with acting_as(SETUP):
+        standing = Placement.objects.filter(serial_number=serial, from_day__lte=day).exclude(until_day__lte=day).get()
+        following = Placement.objects.get(serial_number=serial, until_day=None)
+    assert standing.config_id == big
+    assert (following.config_id, following.from_day, following.labels) == (middle, day + timedelta(days=1), {"a": "b"})
+
+
+def test_a_tag_that_went_takes_its_proposal_along(people: People, world: SandboxWorld) -> None:
+    serial = world.sandbox.create_vm(world.config_id, description=join_tag("", make_tag("acme", ids.new_id(), 1)))[0]
+    world.sync()
+    assert len(people.operator.get("assignments/proposals").json()["results"]) == 1
+    world.sandbox.edit_description(serial, "no tag any more")
+    world.sync()
+    assert people.operator.get("assignments/proposals").json()["results"] == []

@@ -191,6 +191,16 @@ def test_a_wrong_password_is_refused_by_type() -> None:
         log_in(http, AUTH, username="u", password="p")
 
 
+@pytest.mark.parametrize("http_status", [429, 503])
+def test_a_busy_token_endpoint_is_no_wrong_password(http_status: int) -> None:
+    http = httpx.Client(
+        transport=httpx.MockTransport(lambda _: httpx.Response(http_status, json={"error": "temporarily_unavailable"}))
+    )
+    with pytest.raises(NotDone) as caught:
+        log_in(http, AUTH, username="u", password="p")
+    assert type(caught.value) is NotDone
+
+
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=0, max_value=10**9))
 def test_points_survive_to_the_last_digit(points: Decimal) -> None:
     body = envelope(entitlements=[{"serialNumber": "S", "accountId": 1, "points": points}])

@@ -260,3 +260,18 @@ def test_consumption_groups(people: People) -> None:
         assert people.globex.get(query + "day").json()["results"] == []
         wrong = people.acme.get(f"consumption?from={TODAY}&to={START}")
         assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (400, "?from")
+
+
+def test_a_past_hand_over_does_not_show_the_old_owners_labels(people: People) -> None:
+    with noon_of(TODAY):
+        world = world_on(TODAY)
+        serial = vm(world, day=START)
+        world.sync()
+        give([serial], "acme", START)
+        people.acme.patch(f"entitlements/{serial}", {"labels": {"cost": "7"}})
+        pull(world)
+        query = f"consumption?from={START}&to={TODAY}&group_by=label"
+        assert people.acme.get(query).json()["results"] == [{"label": "cost=7", "points": "76.6800"}]
+        give([serial], "globex", TODAY - timedelta(days=5))
+        assert people.globex.get(query).json()["results"] == [{"label": None, "points": "31.9500"}]
+        assert people.acme.get(query).json()["results"] == [{"label": "cost=7", "points": "44.7300"}]
