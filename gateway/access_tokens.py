@@ -13,6 +13,7 @@ from tenants.context import acting_as
 from tenants.secrets import SecretUnreadable, decrypt_text, encrypt_text
 
 KEEPER = system("access tokens")
+LOGIN_REFUSED = "the login was refused; enter the API user's password again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class AccessTokens:
 
     def log_in(self, api_user: ApiUser, *, seconds: float) -> str:
         """Fetch a new token, which ends the one before, and store it for everybody. Errors of fortiflex.auth.log_in."""
+        with acting_as(KEEPER):
+            api_user = ApiUser.objects.get(pk=api_user.pk)  # the password may have been changed since this work began
         password = decrypt_text(api_user.password_encrypted, bound_to=f"api_user:{api_user.id}:password")
         token = log_in(self.http, api_user.auth_url, username=api_user.username, password=password, seconds=seconds)
         life = token.expires_at - _real_now()
@@ -52,6 +55,7 @@ def _real_now() -> datetime:
 def forget_token(api_user: ApiUser) -> None:
     """The stored token is of no use any more: credentials or URLs changed."""
     with acting_as(KEEPER):
-        UpstreamLane.objects.filter(api_user=api_user).update(
-            access_token_encrypted="", access_token_expires_at=None, closed_until=None, closed_reason=""
-        )
+        lane = UpstreamLane.objects.filter(api_user=api_user)
+        lane.update(access_token_encrypted="", access_token_expires_at=None)
+        # A new password opens what the old one had closed, and nothing that FortiFlex closed itself.
+        lane.filter(closed_reason=LOGIN_REFUSED).update(closed_until=None, closed_reason="")

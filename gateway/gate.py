@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db.models import Count, Q
 
-from gateway.access_tokens import AccessTokens
+from gateway.access_tokens import LOGIN_REFUSED, AccessTokens
 from gateway.fortiflex.errors import (
     FortiFlexError,
     LoginRefused,
@@ -70,12 +70,13 @@ class GatedSession:
             taken = self._try_lane()
             if isinstance(taken, UUID):
                 return taken
-            if time.monotonic() + min(taken.seconds, pause) > give_up_at:
+            left = give_up_at - time.monotonic()
+            # A closed gate or a full window opens at a known time: who can't wait that long is told at once. A taken lane may be free
+            # any moment.
+            opens_in = taken.seconds if taken.seconds > 1 else pause
+            if opens_in > left:
                 raise taken
-            # A closed gate or a full window opens at a known time; a taken lane may be free any moment.
-            time.sleep(
-                min(max(pause, taken.seconds if taken.seconds > 1 else 0), max(0.0, give_up_at - time.monotonic()))
-            )
+            time.sleep(opens_in)
             pause = min(pause * 2, longest)
 
     def _try_lane(self) -> "UUID | GateClosed":
@@ -146,7 +147,7 @@ class GatedPassage:
             token = self.session.tokens.log_in(api_user, seconds=self.seconds_left())
         except LoginRefused as error:
             self._write_call("oauth/token", failed=True, outcome="login_refused", http_status=None)
-            self._close(LOGIN_REFUSED_SECONDS, "the login was refused; enter the API user's password again")
+            self._close(LOGIN_REFUSED_SECONDS, LOGIN_REFUSED)
             raise error
         except NotSent:
             raise

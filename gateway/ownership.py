@@ -135,9 +135,13 @@ def own_new_serials(
     description: str,
     labels: Mapping[str, Any],
     operation_id: UUID,
+    from_day: date,
 ) -> None:
-    """What an operation created belongs to its tenant from today. Call inside `acting_as(system(…))`, in the transaction that stores it."""
-    day = today()
+    """What an operation created belongs to its tenant from the day it was sent on, however late its answer was found.
+
+    Call inside `acting_as(system(…))`, in the transaction that stores it.
+    """
+    day = from_day
     for row in Entitlement.objects.select_for_update().filter(serial_number__in=serials).order_by("pk"):
         row.tenant, row.description, row.labels, row.proposed_tenant = tenant, description, dict(labels), ""
         row.save(update_fields=["tenant", "description", "labels", "proposed_tenant"])
@@ -152,7 +156,7 @@ def own_new_serials(
                 created_by=actor.name,
             )
             _write_down(actor, row.serial_number, [], made, day)
-        place(row, on=day)
+        place(row, on=today())
     attribute(list(serials), day)
 
 

@@ -9,7 +9,7 @@ import structlog
 from gateway.catalogue import refresh_catalogue
 from gateway.fortiflex import records
 from gateway.fortiflex.client import FortiFlexClient
-from gateway.fortiflex.errors import FortiFlexError, LoginRefused, NotSent, Rejected
+from gateway.fortiflex.errors import FortiFlexError, LoginRefused, NotSent
 from gateway.mirror.apply import Changes, apply_configs, apply_entitlements, apply_programs
 from gateway.models import ApiUser, Config, ProductCatalogue, Program, ProgramAccount
 from gateway.operations import note_tags, touched_since
@@ -125,7 +125,10 @@ def _read_balance(client: FortiFlexClient, serial: str) -> records.ProgramBalanc
         return None
     try:
         return client.get_balance(serial).value
-    except Rejected:
+    except (NotSent, LoginRefused):
+        raise
+    except FortiFlexError as error:  # the balance alone is not known: the pass goes on
+        log.warning("balance not read", program=serial, reason=str(error))
         return None
 
 

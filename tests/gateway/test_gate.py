@@ -146,3 +146,33 @@ def test_the_stored_token_is_encrypted_and_bound_to_its_row(world: SandboxWorld)
 
     with pytest.raises(SecretUnreadable):
         decrypt_text(row.password_encrypted, bound_to="api_user:another:password")
+
+
+def test_who_can_not_wait_for_a_closed_gate_is_told_at_once(world: SandboxWorld) -> None:
+    with acting_as(SETUP):
+        UpstreamLane.objects.filter(api_user=world.api_user).update(
+            closed_until=clock.now() + timedelta(hours=1), closed_reason="x"
+        )
+    started = time.monotonic()
+    with pytest.raises(GateClosed):
+        client_for(world.api_user, interactive=True, wait_seconds=10).list_programs()
+    assert time.monotonic() - started < 3
+
+
+def test_a_new_password_opens_what_the_old_one_closed_and_nothing_else(world: SandboxWorld) -> None:
+    from gateway.credentials import ApiUserFields, save_api_user
+
+    user = world.sandbox.world.api_users[0]
+    stale = client_for(world.api_user, interactive=True, wait_seconds=0)
+    user.password, user.access_token = "changed", ""
+    with pytest.raises(FortiFlexError):
+        stale.list_programs()
+    save_api_user(SETUP, name="main", fields=ApiUserFields(password="changed"))
+    assert len(stale.list_programs().value) == 1
+    with acting_as(SETUP):
+        UpstreamLane.objects.update(
+            closed_until=clock.now() + timedelta(hours=1), closed_reason="FortiFlex answered -30 (HTTP 429)"
+        )
+    save_api_user(SETUP, name="main", fields=ApiUserFields(password="changed"))
+    with pytest.raises(GateClosed):
+        stale.list_programs()

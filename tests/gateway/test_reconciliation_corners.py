@@ -246,3 +246,17 @@ def test_cancelling_asks_for_the_scope_of_the_write(people: People, world: Sandb
     again = people.acme.post("entitlements", {"config": config}, Prefer="respond-async").json()["operation"]
     reconcile_operations()
     assert read(again).state == "succeeded"
+
+
+def test_what_is_found_late_is_owned_from_the_day_it_was_asked_for(
+    people: People, world: SandboxWorld, config: int
+) -> None:
+    from gateway.days import today
+
+    world.sandbox.plan_fault("entitlements/vm/create", "cut", when="after")
+    operation = people.acme.post("entitlements", {"config": config, "skip_pending": True}).json()["operation"]
+    asked_on = today()
+    with later(8 * 86_400):
+        reconcile_operations(everything=True)
+    with acting_as(SETUP):
+        assert Assignment.objects.get(serial_number=read(operation).serial_numbers[0]).from_day == asked_on

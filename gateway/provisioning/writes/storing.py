@@ -6,12 +6,14 @@ from django.db.models import QuerySet
 
 from gateway.days import today
 from gateway.fortiflex import records
+from gateway.fortiflex.days import billing_day_at
 from gateway.mirror import apply_configs, apply_entitlements
 from gateway.models import Assignment, Config, Entitlement, Operation
 from gateway.operations import JOURNAL
 from gateway.ownership import own_new_serials
 from gateway.placements import place
 from gateway.provisioning.writes.write import NotOurs, WrongAnswer
+from tenants import clock
 
 
 def store_new_entitlements(operation: Operation, found: Sequence[records.Entitlement]) -> list[str]:
@@ -30,6 +32,7 @@ def store_new_entitlements(operation: Operation, found: Sequence[records.Entitle
         description=operation.intent.get("description") or "",
         labels=operation.intent.get("labels") or {},
         operation_id=operation.id,
+        from_day=billing_day_at(operation.sent_at or clock.now()),
     )
     return serials
 
