@@ -9,13 +9,15 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         from billing.event_types import register_events
-        from tenants.rls import owned_by, register_table
+        from tenants.rls import NOBODYS, register_table, unnarrowed
 
         register_events()
 
         # The operator's prices reach no tenant: a tenant sees the unit price on its own lines.
-        register_table("billing_rate", operator="SELECT, INSERT, UPDATE")
-        register_table("billing_series", operator="SELECT, INSERT, UPDATE")
+        register_table("billing_rate", operator="SELECT, INSERT, UPDATE", tenant_rule=NOBODYS)
+        register_table("billing_series", operator="SELECT, INSERT, UPDATE", tenant_rule=NOBODYS)
         register_table("billing_statementrun", operator="SELECT, INSERT, UPDATE")
-        register_table("billing_statement", tenant="SELECT", operator="SELECT, INSERT, UPDATE", tenant_rule=owned_by())
-        register_table("billing_statementline", tenant="SELECT", operator="SELECT, INSERT", tenant_rule=owned_by())
+        register_table(
+            "billing_statement", tenant="SELECT", operator="SELECT, INSERT, UPDATE", tenant_rule=unnarrowed()
+        )
+        register_table("billing_statementline", tenant="SELECT", operator="SELECT, INSERT", tenant_rule=unnarrowed())

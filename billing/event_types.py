@@ -1,7 +1,7 @@
 """The event types of billing."""
 
-from tenants.events import register_event
+from tenants.events import TEXT, register_event
 
 
 def register_events() -> None:
-    register_event("statement.issued", "A statement was issued; the subject is its number.")
+    register_event("statement.issued", "A statement was issued; the subject is its number.", data={"month": TEXT})

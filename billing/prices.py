@@ -56,7 +56,7 @@ def set_rate(
             "rate.set",
             subject_type="rate",
             subject_key=rate.id,
-            tenant_id=tenant.id if tenant else None,
+            tenant_id=None,  # prices are the operator's: a tenant sees them on its own lines
             after=describe_rate(rate),
         )
     return rate

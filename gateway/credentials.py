@@ -14,7 +14,7 @@ from tenants.audit import record_audit
 from tenants.context import acting_as
 from tenants.models import Tenant
 from tenants.problems import Problem, invalid
-from tenants.secrets import decrypt_text, encrypt_text
+from tenants.secrets import SecretUnreadable, decrypt_text, encrypt_text, is_current
 
 DEFAULT_API_URL = "https://support.fortinet.com/ES/api/fortiflex/v2"
 DEFAULT_AUTH_URL = "https://customerapiauth.fortinet.com/api/v1/oauth/token/"
@@ -66,7 +66,7 @@ def save_api_user(actor: Actor, *, name: str, fields: ApiUserFields) -> tuple[Ap
             "api_user.created" if created else "api_user.changed",
             subject_type="api_user",
             subject_key=name,
-            tenant_id=row.tenant_id,
+            tenant_id=None,  # how the operator reaches FortiFlex is no tenant's matter, served alone or not
             before=before,
             after=describe_api_user(row) | {"password": "changed" if fields.password else "as before"},
         )
@@ -77,6 +77,38 @@ def save_api_user(actor: Actor, *, name: str, fields: ApiUserFields) -> tuple[Ap
 
 def read_password(api_user: ApiUser) -> str:
     return decrypt_text(api_user.password_encrypted, bound_to=f"api_user:{api_user.id}:password")
+
+
+def reencrypt_secrets(actor: Actor) -> dict[str, int]:
+    """Encrypt what an older key wrote with the newest; {"renewed", "current", "unreadable"}. Safe to repeat and beside a running gateway."""
+    counts = {"renewed": 0, "current": 0, "unreadable": 0}
+    with acting_as(actor):
+        for row in ApiUser.objects.select_for_update().order_by("id"):
+            renewed = _renew(counts, row.password_encrypted, f"api_user:{row.id}:password")
+            if renewed is not None:
+                ApiUser.objects.filter(id=row.id).update(password_encrypted=renewed)
+        for lane in UpstreamLane.objects.select_for_update().exclude(access_token_encrypted="").order_by("api_user"):
+            renewed = _renew(counts, lane.access_token_encrypted, f"lane:{lane.api_user_id}:access_token")
+            if renewed is not None:
+                UpstreamLane.objects.filter(api_user=lane.api_user_id).update(access_token_encrypted=renewed)
+        if counts["renewed"]:
+            record_audit(
+                actor, "secrets.reencrypted", subject_type="secrets", subject_key="all", tenant_id=None, after=counts
+            )
+    return counts
+
+
+def _renew(counts: dict[str, int], cipher: str, bound_to: str) -> str | None:
+    if is_current(cipher):
+        counts["current"] += 1
+        return None
+    try:
+        text = decrypt_text(cipher, bound_to=bound_to)
+    except SecretUnreadable:
+        counts["unreadable"] += 1
+        return None
+    counts["renewed"] += 1
+    return encrypt_text(text, bound_to=bound_to)
 
 
 def describe_api_user(row: ApiUser) -> dict[str, object]:

@@ -1,24 +1,55 @@
 """The event types of the gateway."""
 
-from tenants.events import register_event
+from tenants.events import DAY, POINTS, SERIALS, TEXT, WHOLE, register_event
 
 
 def register_events() -> None:
-    register_event("entitlement.appeared", "An entitlement was found that was made outside the gateway.")
+    register_event(
+        "entitlement.appeared",
+        "An entitlement was found that was made outside the gateway.",
+        data={"status": TEXT, "config": WHOLE},
+    )
     register_event("entitlement.vanished", "An entitlement is no longer in FortiFlex's list.")
     register_event(
-        "entitlement.changed_outside", "An entitlement was changed outside the gateway; data names the new values."
+        "entitlement.changed_outside",
+        "An entitlement was changed outside the gateway; data names the new values.",
+        optional={
+            "status": TEXT,
+            "config": WHOLE,
+            "account_id": WHOLE,
+            "end_date": {**DAY, "type": ["string", "null"]},
+        },
     )
     register_event(
         "entitlement.tag_changed",
         "Somebody changed or removed our tag in an entitlement's description. Ownership stays.",
     )
-    register_event("entitlement.assigned", "An entitlement belongs to this tenant from data.from_day on.")
-    register_event("entitlement.unassigned", "An entitlement no longer belongs to this tenant from data.from_day on.")
-    register_event("operation.succeeded", "An upstream write was done.")
-    register_event("operation.failed", "An upstream write was not done, or not in whole; data.code says why.")
-    register_event("operation.unknown", "An upstream write's outcome is not known yet; reconciliation will settle it.")
     register_event(
-        "reconciliation.duplicate", "An entitlement exists that an operation already settled otherwise: look at it."
+        "entitlement.assigned", "An entitlement belongs to this tenant from data.from_day on.", data={"from_day": DAY}
     )
-    register_event("points.corrected", "FortiFlex changed the points of a past day.")
+    register_event(
+        "entitlement.unassigned",
+        "An entitlement no longer belongs to this tenant from data.from_day on.",
+        data={"from_day": DAY},
+    )
+    register_event("operation.succeeded", "An upstream write was done.", data={"kind": TEXT, "entitlements": SERIALS})
+    register_event(
+        "operation.failed",
+        "An upstream write was not done, or not in whole; data.code says why.",
+        data={"kind": TEXT, "entitlements": SERIALS, "code": TEXT, "detail": TEXT},
+    )
+    register_event(
+        "operation.unknown",
+        "An upstream write's outcome is not known yet; reconciliation will settle it.",
+        data={"kind": TEXT},
+    )
+    register_event(
+        "reconciliation.duplicate",
+        "An entitlement exists that an operation already settled otherwise: look at it.",
+        data={"entitlements": SERIALS, "attempt": WHOLE},
+    )
+    register_event(
+        "points.corrected",
+        "FortiFlex changed the points of a past day.",
+        data={"day": DAY, "old_points": POINTS, "new_points": POINTS},
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from gateway.ownership import ensure_flipped
@@ -14,6 +15,6 @@ class NewDayMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.headers.get("Authorization"):
+        if request.headers.get("Authorization") or settings.SESSION_COOKIE_NAME in request.COOKIES:
             ensure_flipped()
         return self.get_response(request)

@@ -3,6 +3,7 @@
 Looks as the gateway itself, because a tenant's role can't read API users, and hands back plain values.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
@@ -40,6 +41,14 @@ def programs_for(tenant: Tenant | None) -> list[Program]:
     serials = {reached.program_serial for reached in accounts_for(tenant)}
     with acting_as(REACH):
         return list(Program.objects.filter(serial_number__in=serials).order_by("serial_number"))
+
+
+def programs_of_any(tenants: Sequence[Tenant] | None) -> list[Program]:
+    """The programs that any of `tenants` may use, by serial; None = the operator, who may use all."""
+    if tenants is None:
+        return programs_for(None)
+    found = {program.serial_number: program for tenant in tenants for program in programs_for(tenant)}
+    return [found[serial] for serial in sorted(found)]
 
 
 def api_user_for(program_serial: str, account_id: int) -> ApiUser | None:

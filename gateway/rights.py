@@ -1,15 +1,34 @@
 """Which role may do what with the gateway's tables, and whose a row is (see tenants.rls)."""
 
-from tenants.rls import TENANT_LIST, owned_by, register_table
+from tenants.rls import CONFIG_LIST, NOBODYS, SERIAL_LIST, TENANT_LIST, WHOLE_TENANT, owned_by, register_table
 
 READ_WRITE = "SELECT, INSERT, UPDATE"
+
+# A narrowed token sees an entitlement by its serial or by its config. Each rule names the tenant first: that is what has an index.
+ENTITLEMENT_RULE = f"""{owned_by()}
+    AND ({WHOLE_TENANT} OR serial_number = ANY({SERIAL_LIST}) OR config_id = ANY({CONFIG_LIST}))"""
+
+
+def by_serial(table: str) -> str:
+    """Rows about a serial: a narrowed token sees those of the serials named, and of what stands under its configs today."""
+    return f"""{owned_by()} AND ({WHOLE_TENANT} OR serial_number = ANY({SERIAL_LIST}) OR EXISTS (
+        SELECT 1 FROM gateway_entitlement e WHERE e.serial_number = {table}.serial_number AND e.config_id = ANY({CONFIG_LIST})
+    ))"""
+
 
 # A config is visible to its tenant, to those it is offered to, and to those who own an entitlement of it.
 CONFIG_RULE = f"""(
     tenant_id = ANY({TENANT_LIST})
     OR EXISTS (SELECT 1 FROM gateway_configoffer o WHERE o.config_id = gateway_config.id AND o.tenant_id = ANY({TENANT_LIST}))
     OR EXISTS (SELECT 1 FROM gateway_entitlement e WHERE e.config_id = gateway_config.id AND e.tenant_id = ANY({TENANT_LIST}))
-)"""
+) AND ({WHOLE_TENANT} OR id = ANY({CONFIG_LIST}) OR EXISTS (SELECT 1 FROM gateway_entitlement e WHERE e.config_id = gateway_config.id))"""
+OFFER_RULE = f"{owned_by()} AND ({WHOLE_TENANT} OR config_id = ANY({CONFIG_LIST}))"
+# A write is a narrowed token's if all its serials are, or if its config is.
+OPERATION_RULE = f"""{owned_by()} AND ({WHOLE_TENANT} OR config_id = ANY({CONFIG_LIST})
+    OR (serial_numbers <> '{{}}' AND serial_numbers::text[] <@ {SERIAL_LIST}))"""
+ATTEMPT_RULE = (
+    f"{owned_by()} AND ({WHOLE_TENANT} OR EXISTS (SELECT 1 FROM gateway_operation o WHERE o.id = operation_id))"
+)
 # A placement belongs to the serial; a tenant sees the part that overlaps its own days.
 PLACEMENT_RULE = f"""EXISTS (
     SELECT 1 FROM gateway_assignment a
@@ -27,7 +46,7 @@ ACCOUNT_RULE = f"""EXISTS (
 def register_tables() -> None:
     """Declare the rights of every table of this app."""
     # Credentials: a tenant's role has no right on these tables at all.
-    register_table("gateway_apiuser", operator=READ_WRITE + ", DELETE")
+    register_table("gateway_apiuser", operator=READ_WRITE + ", DELETE", tenant_rule=NOBODYS)
     register_table("gateway_upstreamlane", operator=READ_WRITE + ", DELETE")
     register_table("gateway_upstreamcall", operator=READ_WRITE + ", DELETE")
     register_table("gateway_program", operator=READ_WRITE)
@@ -39,17 +58,29 @@ def register_tables() -> None:
     )
     register_table("gateway_productcatalogue", tenant="SELECT", operator=READ_WRITE)
     register_table("gateway_config", tenant="SELECT", operator=READ_WRITE, tenant_rule=CONFIG_RULE)
-    register_table("gateway_configoffer", tenant="SELECT", operator=READ_WRITE + ", DELETE", tenant_rule=owned_by())
-    register_table("gateway_entitlement", tenant="SELECT, UPDATE (labels)", operator=READ_WRITE, tenant_rule=owned_by())
+    register_table("gateway_configoffer", tenant="SELECT", operator=READ_WRITE + ", DELETE", tenant_rule=OFFER_RULE)
     register_table(
-        "gateway_assignment", tenant="SELECT, UPDATE (labels)", operator=READ_WRITE + ", DELETE", tenant_rule=owned_by()
+        "gateway_entitlement", tenant="SELECT, UPDATE (labels)", operator=READ_WRITE, tenant_rule=ENTITLEMENT_RULE
+    )
+    register_table(
+        "gateway_assignment",
+        tenant="SELECT, UPDATE (labels)",
+        operator=READ_WRITE + ", DELETE",
+        tenant_rule=by_serial("gateway_assignment"),
     )
     register_table("gateway_placement", tenant="SELECT", operator=READ_WRITE + ", DELETE", tenant_rule=PLACEMENT_RULE)
     # A tenant's own request writes its journal row; what came of it is written by the gateway.
-    register_table("gateway_operation", tenant="SELECT, INSERT", operator=READ_WRITE, tenant_rule=owned_by())
-    register_table("gateway_attempt", tenant="SELECT", operator=READ_WRITE, tenant_rule=owned_by())
+    register_table("gateway_operation", tenant="SELECT, INSERT", operator=READ_WRITE, tenant_rule=OPERATION_RULE)
+    register_table("gateway_attempt", tenant="SELECT", operator=READ_WRITE, tenant_rule=ATTEMPT_RULE)
     register_table("gateway_pointsfetch", operator="SELECT, INSERT")
     register_table("gateway_accountday", operator=READ_WRITE)
-    register_table("gateway_ledgerentry", tenant="SELECT", operator=READ_WRITE, tenant_rule=owned_by())
-    register_table("gateway_ledgercorrection", tenant="SELECT", operator="SELECT, INSERT", tenant_rule=owned_by())
+    register_table(
+        "gateway_ledgerentry", tenant="SELECT", operator=READ_WRITE, tenant_rule=by_serial("gateway_ledgerentry")
+    )
+    register_table(
+        "gateway_ledgercorrection",
+        tenant="SELECT",
+        operator="SELECT, INSERT",
+        tenant_rule=by_serial("gateway_ledgercorrection"),
+    )
     register_table("gateway_enddatecalibration", operator="SELECT, INSERT")

@@ -45,17 +45,25 @@ SECRET_KEY = read_secret("FLEXGATE_SECRET_KEY")
 FLEXGATE_TOKEN_PEPPERS = read_secret("FLEXGATE_TOKEN_PEPPERS")
 FLEXGATE_CREDENTIAL_KEYS = read_secret("FLEXGATE_CREDENTIAL_KEYS")
 FLEXGATE_TAG_KEY = read_secret("FLEXGATE_TAG_KEY")
+FLEXGATE_AUDIT_KEYS = read_secret("FLEXGATE_AUDIT_KEYS")
 
 ALLOWED_HOSTS = env.list(
     "FLEXGATE_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if FLEXGATE_DEBUG else []
 )
 
 INSTALLED_APPS = [
+    "tenants.apps.AdminSiteConfig",
     "django.contrib.contenttypes",
     "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
     "django.contrib.postgres",
     "django.contrib.staticfiles",
     "guardian",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
+    "corsheaders",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -63,24 +71,44 @@ INSTALLED_APPS = [
     "gateway.apps.GatewayConfig",
     "billing.apps.BillingConfig",
 ]
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "guardian.backends.ObjectPermissionBackend"]
+AUTHENTICATION_BACKENDS = ["tenants.staff.StaffBackend", "guardian.backends.ObjectPermissionBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+] + [{"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}}]
 ANONYMOUS_USER_NAME = None  # guardian: nobody anonymous holds rights
 
-# The shortest list that /api needs; sessions, messages and CSRF belong to a console, not to token clients.
+# Sessions, users and messages are for the admin: those middlewares step aside for every other path.
 MIDDLEWARE = [
     "tenants.middleware.RequestContextMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "gateway.middleware.NewDayMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "tenants.admin_middleware.AdminSessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "tenants.admin_middleware.AdminAuthenticationMiddleware",
+    "tenants.admin_middleware.AdminMessageMiddleware",
+    "tenants.admin_middleware.AdminStandingMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 X_FRAME_OPTIONS = "DENY"
-# No cookie is read anywhere: a request without a bearer token is nobody's, so there is nothing to forge. Returns with the console.
-SILENCED_SYSTEM_CHECKS = ["security.W003"]
 ROOT_URLCONF = "gateway.urls"
 WSGI_APPLICATION = "gateway.wsgi.application"
 APPEND_SLASH = False  # a redirect turns a POST into a GET in every FortiFlex client
-TEMPLATES: list[dict[str, Any]] = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
 
 # --- PostgreSQL: the gateway's role owns nothing; migrations run through "owner" ---
 EMBEDDED_POSTGRES = not env.str("DATABASE_URL", default="")
@@ -120,17 +148,63 @@ SECURE_SSL_REDIRECT = not FLEXGATE_DEBUG
 SECURE_REDIRECT_EXEMPT = [r"(?i)^api/", r"(?i)^es/", r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 0 if FLEXGATE_DEBUG else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not FLEXGATE_DEBUG
-SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("FLEXGATE_BEHIND_PROXY", default=False) else None
-)
+# How many proxies of ours stand in front: their X-Forwarded-For and X-Forwarded-Proto are believed, nobody else's.
+FLEXGATE_PROXIES = env.int("FLEXGATE_PROXIES", default=0)
+if FLEXGATE_PROXIES < 0:
+    raise ImproperlyConfigured("FLEXGATE_PROXIES is the number of proxies in front of the gateway: 0 or more.")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if FLEXGATE_PROXIES else None
+
+# --- Staff: sign-in, sessions, second factor ---
+FLEXGATE_SECOND_FACTOR = env.bool("FLEXGATE_SECOND_FACTOR", default=False)  # True: nobody signs in without one
+SESSION_ENGINE = "tenants.sessions"
+SESSION_COOKIE_NAME = "flexgate_session" if FLEXGATE_DEBUG else "__Host-flexgate_session"
+CSRF_COOKIE_NAME = "flexgate_csrf" if FLEXGATE_DEBUG else "__Host-flexgate_csrf"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not FLEXGATE_DEBUG
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+SESSION_COOKIE_AGE = 12 * 3600
+CSRF_FAILURE_VIEW = "tenants.exceptions.answer_csrf_failure"
+LOGIN_URL = "/admin/login/"
+
+# --- Browsers of portal front ends: no origin may call us unless it is named ---
+CORS_ALLOWED_ORIGINS = env.list("FLEXGATE_CORS_ORIGINS", default=[])
+CORS_URLS_REGEX = r"^/(api|ES)/"
+CORS_ALLOW_CREDENTIALS = False  # portals send tokens, never our cookies
+CORS_ALLOW_HEADERS = (
+    "accept",
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "prefer",
+    "request-id",
+)
+CORS_EXPOSE_HEADERS = (
+    "ETag",
+    "Idempotent-Replayed",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Request-Id",
+    "Retry-After",
+)
 
 # --- The API ---
 FLEXGATE_MAX_BODY_BYTES = env.int("FLEXGATE_MAX_BODY_BYTES", default=1_048_576)
 DATA_UPLOAD_MAX_MEMORY_SIZE = FLEXGATE_MAX_BODY_BYTES
+# Requests a minute. A token's children share its rate; all tokens of a tenant share another (a tenant's own limit goes first).
+FLEXGATE_REQUESTS_PER_TOKEN = env.int("FLEXGATE_REQUESTS_PER_TOKEN", default=600)
+FLEXGATE_REQUESTS_PER_TENANT = env.int("FLEXGATE_REQUESTS_PER_TENANT", default=1200)
+FLEXGATE_REQUESTS_PER_OPERATOR_TOKEN = env.int("FLEXGATE_REQUESTS_PER_OPERATOR_TOKEN", default=6000)
+FLEXGATE_FAILURES_PER_ADDRESS = env.int("FLEXGATE_FAILURES_PER_ADDRESS", default=20)
+# Which names a token can be narrowed to: the ground floor knows neither entitlements nor configs, so it asks.
+FLEXGATE_REACH_FINDER = "gateway.narrowing.find_names"
 FLEXGATE_TOKEN_MAX_DAYS = env.int("FLEXGATE_TOKEN_MAX_DAYS", default=365)
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.authentication.BearerAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "tenants.authentication.BearerAuthentication",
+        "tenants.staff.StaffSessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": [],  # ApiView checks scope and kind itself, before any look-up
     "DEFAULT_PARSER_CLASSES": ["tenants.bodies.ExactJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["tenants.bodies.ExactJSONRenderer"],
@@ -179,6 +253,8 @@ FLEXGATE_ISSUE_GRACE_DAYS = env.int("FLEXGATE_ISSUE_GRACE_DAYS", default=3)
 
 # --- What runs when (Pacific time, see CELERY_TIMEZONE) ---
 CELERY_BEAT_SCHEDULE = {
+    "seal": {"task": "gateway.tasks.seal_records", "schedule": 5.0},
+    "audit-heads": {"task": "gateway.tasks.tell_audit_heads", "schedule": crontab(minute="20")},
     "keep-time": {"task": "gateway.tasks.keep_time", "schedule": 15.0},
     "sync": {"task": "gateway.tasks.sync_api_users", "schedule": 15 * 60.0},
     "points": {"task": "gateway.tasks.pull_all_points", "schedule": crontab(minute="10", hour="*/6")},

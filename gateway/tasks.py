@@ -17,6 +17,9 @@ from tenants import ids
 from tenants.actors import system
 from tenants.context import acting_as, with_request_id
 from tenants.leases import lease_for, take_lease
+from tenants.rate_limits import forget_full_buckets
+from tenants.sealing import seal_audit, seal_events, tell_heads
+from tenants.sessions import SessionStore
 
 log = structlog.get_logger("flexgate.tasks")
 WORKER = system("worker")
@@ -76,8 +79,23 @@ def reconcile_due() -> None:
 
 
 @shared_task
+def seal_records() -> None:
+    seal_events()
+    seal_audit()
+
+
+@shared_task
+def tell_audit_heads() -> None:
+    tell_heads()
+
+
+@shared_task
 def forget_calls() -> None:
+    """Daily: what only served the limits, and sessions that have run out."""
     forget_old_calls()
+    with acting_as(WORKER):
+        forget_full_buckets()
+    SessionStore.clear_expired()
 
 
 def _enabled_api_users() -> list[str]:

@@ -1,7 +1,7 @@
 """Who acts: the one value that every access to tenant data starts from."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from uuid import UUID
 
@@ -15,11 +15,20 @@ class ActorKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """What a narrowed token sees: these entitlements, these configs and what stands under them; nothing else."""
+
+    entitlements: frozenset[str] = frozenset()
+    configs: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
     """Who asks, for which tenants, with which scopes.
 
-    `name` is what audit and journal write down ("token 0199…", "system sync"). `tenant_ids` narrows tenants and staff;
+    `name` is what audit and journal write down ("token 0199…", "user 7 alice", "system sync"). `tenant_ids` narrows tenants and staff;
     for operator and system it is empty and means every tenant. Scopes are already expanded (`write` includes `read`).
+    `reach` narrows a token further. `scopes_by_tenant` is a staff user's: what they may do differs from tenant to tenant.
     """
 
     kind: ActorKind
@@ -27,6 +36,8 @@ class Actor:
     tenant_ids: tuple[UUID, ...] = ()
     scopes: frozenset[str] = field(default_factory=frozenset)
     token_id: UUID | None = None
+    reach: Reach | None = None
+    scopes_by_tenant: Mapping[UUID, frozenset[str]] = field(default_factory=dict, hash=False)
 
     # DRF asks these two of whatever stands in request.user.
     is_authenticated = True
@@ -43,6 +54,19 @@ class Actor:
 
     def may(self, scope: str) -> bool:
         return self.kind is ActorKind.SYSTEM or scope in self.scopes
+
+    def with_scope(self, scope: str) -> "Actor":
+        """The same actor for one request that needs `scope`: a staff user is left with the tenants on which they hold it."""
+        if self.kind is not ActorKind.STAFF:
+            return self
+        left = tuple(tenant for tenant in self.tenant_ids if scope in self.scopes_by_tenant.get(tenant, frozenset()))
+        return replace(self, tenant_ids=left)
+
+    def scopes_on(self, tenant_id: UUID | None) -> frozenset[str]:
+        """What the actor may do on one tenant: what it may hand on there, too."""
+        if self.kind is ActorKind.STAFF and tenant_id is not None:
+            return self.scopes_by_tenant.get(tenant_id, frozenset())
+        return self.scopes
 
 
 def system(task: str) -> Actor:

@@ -3,6 +3,13 @@
 from importlib import import_module
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
+
+
+class AdminSiteConfig(AdminConfig):
+    """Django's admin on our own site."""
+
+    default_site = "tenants.admin_site.OperatorSite"
 
 
 class TenantsConfig(AppConfig):
@@ -11,26 +18,9 @@ class TenantsConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("tenants.openapi")  # registers how to authenticate
+        import_module("tenants.checks")
         from tenants.event_types import register_events
-        from tenants.rls import owned_by, register_table
+        from tenants.rights import register_tables
 
         register_events()
-
-        register_table(
-            "tenants_tenant",
-            tenant="SELECT",
-            operator="SELECT, INSERT, UPDATE",
-            auth="SELECT",
-            tenant_rule=owned_by("id"),
-        )
-        register_table(
-            "tenants_token",
-            tenant="SELECT, INSERT, UPDATE",
-            operator="SELECT, INSERT, UPDATE",
-            auth="SELECT, UPDATE (last_used_at, last_used_from)",
-            tenant_rule=owned_by(),
-        )
-        # Append-only by privilege: nobody at run time may change or remove what was written down.
-        register_table("tenants_auditentry", tenant="SELECT, INSERT", operator="SELECT, INSERT", tenant_rule=owned_by())
-        register_table("tenants_event", tenant="SELECT, INSERT", operator="SELECT, INSERT", tenant_rule=owned_by())
-        register_table("tenants_lease", operator="SELECT, INSERT, UPDATE, DELETE")
+        register_tables()

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from tenants.actors import Actor
-from tenants.context import current_request_id
+from tenants.context import current_address, current_request_id
 from tenants.models import AuditEntry
 
 
@@ -22,6 +22,7 @@ def record_audit(
     AuditEntry.objects.create(
         tenant_id=tenant_id,
         actor=actor.name,
+        address=current_address(),
         action=action,
         subject_type=subject_type,
         subject_key=str(subject_key),

@@ -1,24 +1,35 @@
 """Bearer tokens: from header to Actor. Every failure has one answer, and a mistyped token costs no look-up."""
 
-import ipaddress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, Value
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Concat
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from tenants import clock
-from tenants.actors import AUTHENTICATOR, Actor, ActorKind
-from tenants.context import acting_as
-from tenants.models import Tenant, Token
+from tenants.actors import AUTHENTICATOR, Actor, ActorKind, Reach, system
+from tenants.addresses import is_within, neighbourhood
+from tenants.audit import record_audit
+from tenants.context import acting_as, current_address
+from tenants.models import Tenant, Token, TokenReach
 from tenants.problems import Problem
+from tenants.rate_limits import Rate, has_room, seconds_to_wait, take
 from tenants.scopes import expand_scopes
 from tenants.token_format import parse_token
-from tenants.tokens import secret_matches
+from tenants.token_secrets import needs_rehash, rehash, secret_matches
 
 LAST_USE_PRECISION = timedelta(minutes=1)  # one write a minute and token, however busy it is
+ANCESTOR_ENDED = """EXISTS (
+    SELECT 1 FROM tenants_token ancestor WHERE ancestor.id = ANY(tenants_token.ancestors)
+      AND (ancestor.revoked_at IS NOT NULL OR ancestor.expires_at <= %s)
+)"""
+REFUSALS = system("authentication")
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -28,12 +39,10 @@ class BearerAuthentication(BaseAuthentication):
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")
         if not scheme:
             return None
-        token = (
-            find_token(text.strip(), address=request.META.get("REMOTE_ADDR", ""))
-            if scheme.lower() == "bearer"
-            else None
-        )
+        address = current_address()
+        token = find_token(text.strip(), address=address) if scheme.lower() == "bearer" else None
         if token is None:
+            slow_down_failures(address)
             raise not_authenticated()
         return actor_of(token), token.id
 
@@ -51,35 +60,106 @@ def not_authenticated() -> Problem:
 
 
 def find_token(text: str, *, address: str) -> Token | None:
-    """The live token that `text` is, used from `address`; None for every kind of failure."""
+    """The live token that `text` is, used from `address`; None for every kind of failure. Counts against its rates: `rate_limited`."""
     presented = parse_token(text, environment=settings.FLEXGATE_ENVIRONMENT)
     if presented is None:
         return None
     with acting_as(AUTHENTICATOR):
-        token = Token.objects.select_related("tenant").filter(id=presented.token_id).first()
-        if token is None or not secret_matches(token, presented.secret) or not _is_usable(token, address=address):
+        token = _look_up(presented.token_id)
+        if token is None:
             return None
-        now = clock.now()
-        if token.last_used_at is None or now - token.last_used_at >= LAST_USE_PRECISION:
-            Token.objects.filter(id=token.id).update(last_used_at=now, last_used_from=address)
+        reason = "wrong_secret" if not secret_matches(token, presented.secret) else _why_unusable(token, address)
+        if reason is None:
+            _note_use(token, presented.secret, address)
+            take(rates_of(token))  # last: its row locks are held for the commit alone
+    if reason is not None:
+        _record_refusal(token, reason)
+        return None
     return token
 
 
-def _is_usable(token: Token, *, address: str) -> bool:
-    if token.revoked_at is not None or (token.expires_at is not None and token.expires_at <= clock.now()):
-        return False
+def _look_up(token_id: UUID) -> Token | None:
+    """The token with its tenant, whether an ancestor has ended, and what it reaches: one statement."""
+    names = TokenReach.objects.filter(token=OuterRef("pk")).values_list(Concat("kind", Value(":"), "key"))
+    return (
+        Token.objects.select_related("tenant")
+        .filter(id=token_id)
+        .annotate(orphaned=RawSQL(ANCESTOR_ENDED, [clock.now()]), reach_names=ArraySubquery(names))  # noqa: S611 - a constant
+        .first()
+    )
+
+
+def _why_unusable(token: Token, address: str) -> str | None:
+    """For our own eyes; the caller learns nothing of it."""
+    if token.revoked_at is not None:
+        return "revoked"
+    if token.expires_at is not None and token.expires_at <= clock.now():
+        return "expired"
+    if token.orphaned:  # type: ignore[attr-defined]
+        return "parent_ended"
     if token.tenant is not None and token.tenant.status != Tenant.Status.ACTIVE:
-        return False
-    return not token.allowed_ips or _is_allowed(address, token.allowed_ips)
+        return "tenant_suspended"
+    if token.allowed_ips and not is_within(address, token.allowed_ips):
+        return "network_not_allowed"
+    return None
 
 
-def _is_allowed(address: str, networks: list[str]) -> bool:
-    try:
-        caller: Any = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(caller, "ipv4_mapped", None)  # an IPv4 client on a dual-stack socket is still that IPv4 client
-    return any((mapped or caller) in ipaddress.ip_network(network) for network in networks)
+def _note_use(token: Token, secret: str, address: str) -> None:
+    now = clock.now()
+    changed: dict[str, Any] = {}
+    if token.last_used_at is None or now - token.last_used_at >= LAST_USE_PRECISION:
+        changed |= {"last_used_at": now, "last_used_from": address}
+    if needs_rehash(token):
+        changed |= rehash(secret)
+    if changed:
+        Token.objects.filter(id=token.id).update(**changed)
+
+
+def rates_of(token: Token) -> list[Rate]:
+    """A token's family shares one rate, so that making children multiplies nothing; all tokens of a tenant share another."""
+    if token.tenant is None:
+        return [Rate("token", f"token:{token.id}", settings.FLEXGATE_REQUESTS_PER_OPERATOR_TOKEN)]
+    quota = token.tenant.limits.get("requests_per_minute") or settings.FLEXGATE_REQUESTS_PER_TENANT
+    return [
+        Rate("token", f"token:{token.root_id}", settings.FLEXGATE_REQUESTS_PER_TOKEN),
+        Rate("tenant", f"tenant:{token.tenant_id}", int(quota)),
+    ]
+
+
+def slow_down_failures(address: str, *, kind: str = "token") -> None:
+    """Count one failed sign-in from where `address` belongs. Problem `rate_limited` once there were too many: nobody else is slowed."""
+    with acting_as(AUTHENTICATOR):
+        room = has_room(failures_from(address, kind=kind))
+    if not room:
+        wait = wait_after_failures(address, kind=kind)
+        detail = f"Too many failed sign-ins from this address. Try again in {wait} s."
+        raise Problem("rate_limited", detail, headers={"Retry-After": str(wait)})
+
+
+def wait_after_failures(address: str, *, kind: str = "token") -> int:
+    """Seconds until an address that failed too often may try again; 0 = at once."""
+    with acting_as(AUTHENTICATOR):
+        return seconds_to_wait(failures_from(address, kind=kind))
+
+
+def failures_from(address: str, *, kind: str) -> Rate:
+    return Rate("address", f"failed {kind}:{neighbourhood(address)}", settings.FLEXGATE_FAILURES_PER_ADDRESS)
+
+
+def _record_refusal(token: Token, reason: str) -> None:
+    """Somebody holds a token that once was or nearly is one: its tenant may want to know. Once a minute and reason."""
+    with acting_as(AUTHENTICATOR):
+        if not has_room(Rate("refusals", f"refused {reason}:{token.id}", 1)):
+            return
+    with acting_as(REFUSALS):
+        record_audit(
+            REFUSALS,
+            "token.refused",
+            subject_type="token",
+            subject_key=token.id,
+            tenant_id=token.tenant_id,
+            after={"reason": reason},
+        )
 
 
 def actor_of(token: Token) -> Actor:
@@ -91,4 +171,21 @@ def actor_of(token: Token) -> Actor:
         tenant_ids=() if token.tenant_id is None else (token.tenant_id,),
         scopes=expand_scopes(token.scopes),
         token_id=token.id,
+        reach=_reach_of(token) if token.narrowed else None,
     )
+
+
+def _reach_of(token: Token) -> Reach:
+    names = getattr(token, "reach_names", None)
+    if names is None:  # a token just made
+        with acting_as(AUTHENTICATOR):
+            names = [f"{row.kind}:{row.key}" for row in TokenReach.objects.filter(token=token)]
+    kind = TokenReach.Kind
+    return Reach(
+        entitlements=frozenset(key for name, _, key in map(_split, names) if name == kind.ENTITLEMENT),
+        configs=frozenset(int(key) for name, _, key in map(_split, names) if name == kind.CONFIG),
+    )
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    return name.partition(":")

@@ -19,9 +19,11 @@ ROLE_BY_KIND = {
     ActorKind.STAFF: "flexgate_tenant",
     ActorKind.AUTHENTICATOR: "flexgate_auth",
 }
-NOBODY = ("none", "")
+Standing = tuple[str, str, str, str, str]  # role, tenants, narrowed ("yes" or "no"), serials, configs
+NOBODY: Standing = ("none", "", "yes", "", "")
 
-_standing: ContextVar[tuple[str, str] | None] = ContextVar("flexgate_standing", default=None)
+_standing: ContextVar[Standing | None] = ContextVar("flexgate_standing", default=None)
+_address: ContextVar[str] = ContextVar("flexgate_address", default="")
 _request_id: ContextVar[str] = ContextVar("flexgate_request_id", default="")
 
 
@@ -32,7 +34,7 @@ def acting_as(actor: Actor) -> Iterator[None]:
     Fetch rows inside it. Never hold it across an upstream call: `refuse_open_context` guards that.
     """
     outer = _standing.get()
-    standing = (ROLE_BY_KIND[actor.kind], ",".join(str(tenant_id) for tenant_id in actor.tenant_ids))
+    standing = _standing_of(actor)
     with transaction.atomic():
         _set_standing(standing)
         token = _standing.set(standing)
@@ -51,9 +53,21 @@ def refuse_open_context(what: str) -> None:
         raise RuntimeError(f"{what} inside an open tenant context: the transaction would span an upstream call.")
 
 
-def _set_standing(standing: tuple[str, str]) -> None:
+def _standing_of(actor: Actor) -> Standing:
+    tenants = ",".join(str(tenant_id) for tenant_id in actor.tenant_ids)
+    if actor.reach is None:
+        return ROLE_BY_KIND[actor.kind], tenants, "no", "", ""
+    serials, configs = sorted(actor.reach.entitlements), sorted(actor.reach.configs)
+    return ROLE_BY_KIND[actor.kind], tenants, "yes", ",".join(serials), ",".join(map(str, configs))
+
+
+def _set_standing(standing: Standing) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('role', %s, true), set_config('flexgate.tenants', %s, true)", standing)
+        cursor.execute(
+            "SELECT set_config('role', %s, true), set_config('flexgate.tenants', %s, true), set_config('flexgate.narrowed', %s, true), "
+            "set_config('flexgate.serials', %s, true), set_config('flexgate.configs', %s, true)",
+            standing,
+        )
 
 
 def current_request_id() -> str:
@@ -68,3 +82,17 @@ def with_request_id(request_id: str) -> Iterator[None]:
         yield
     finally:
         _request_id.reset(token)
+
+
+def current_address() -> str:
+    """Where the request under way came from ("" outside of one)."""
+    return _address.get()
+
+
+@contextmanager
+def with_address(address: str) -> Iterator[None]:
+    token = _address.set(address)
+    try:
+        yield
+    finally:
+        _address.reset(token)

@@ -73,6 +73,11 @@ def update_tenant(actor: Actor, tenant: Tenant, *, changes: Mapping[str, Any]) -
     return tenant
 
 
+def tenants_of(actor: Actor) -> list[Tenant] | None:
+    """The tenants that `actor` acts for, inside an open `acting_as`; None = every one."""
+    return None if actor.sees_every_tenant else list(Tenant.objects.visible_to(actor).order_by("slug"))
+
+
 def find_tenant(actor: Actor, slug: str) -> Tenant:
     """The tenant that `actor` sees under this slug, inside an open `acting_as`. Problem `not_found` otherwise."""
     tenant = Tenant.objects.visible_to(actor).filter(slug=slug).first()

@@ -1,34 +1,77 @@
-"""The event feed's writing side, and the registry of the types that may be written."""
+"""Events: what a tenant or the operator may want to react to. Written in the verb's transaction, placed in the feed after commit.
 
+Every type is registered with one sentence and the JSON schema of its `data`; an event that breaks its schema is not written.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+
+from django.core.serializers.json import DjangoJSONEncoder
+from jsonschema import Draft202012Validator
 
 from tenants.context import current_request_id
 from tenants.models import Event
 
-_types: dict[str, str] = {}
+TEXT: Mapping[str, Any] = {"type": "string"}
+DAY: Mapping[str, Any] = {"type": "string", "format": "date", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
+POINTS: Mapping[str, Any] = {"type": "string", "pattern": r"^-?\d+\.\d{4}$"}
+WHOLE: Mapping[str, Any] = {"type": "integer"}
+SERIALS: Mapping[str, Any] = {"type": "array", "items": {"type": "string"}}
 
 
-def register_event(name: str, meaning: str) -> None:
-    """Declare an event type with one sentence that the documentation shows. Apps call this in ready()."""
-    _types[name] = meaning
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """`schema` describes an event's `data` (JSON Schema 2020-12)."""
+
+    name: str
+    meaning: str
+    schema: Mapping[str, Any]
 
 
-def registered_events() -> dict[str, str]:
+_types: dict[str, EventType] = {}
+_validators: dict[str, Draft202012Validator] = {}
+
+
+def register_event(
+    name: str,
+    meaning: str,
+    *,
+    data: Mapping[str, Mapping[str, Any]] | None = None,
+    optional: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Declare an event type: one sentence that the documentation shows, and what `data` holds. Apps call this in ready()."""
+    required, more = dict(data or {}), dict(optional or {})
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": required | more,
+        "required": sorted(required),
+        "additionalProperties": False,
+    }
+    _types[name] = EventType(name, meaning, schema)
+    _validators[name] = Draft202012Validator(schema)
+
+
+def registered_events() -> dict[str, EventType]:
     return dict(_types)
 
 
 def record_event(
     name: str, *, subject_type: str, subject_key: object, tenant_id: UUID | None, data: dict[str, Any] | None = None
 ) -> None:
-    """Write one event in the verb's own transaction. LookupError for a type that nobody registered."""
+    """Write one event in the verb's own transaction. LookupError for a type that nobody registered, ValidationError for wrong data."""
     if name not in _types:
         raise LookupError(f"Event type {name!r} is not registered.")
+    told = json.loads(json.dumps(data or {}, cls=DjangoJSONEncoder))
+    _validators[name].validate(told)
     Event.objects.create(
         tenant_id=tenant_id,
         type=name,
         subject_type=subject_type,
         subject_key=str(subject_key),
         request_id=current_request_id(),
-        data=data or {},
+        data=told,
     )

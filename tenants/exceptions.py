@@ -71,6 +71,11 @@ def answer_not_found(request: HttpRequest, exception: Exception | None = None) -
     return render_problem(not_found())
 
 
+def answer_csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """CSRF_FAILURE_VIEW: a form whose cookie is missing, foreign or old."""
+    return render_problem(Problem("csrf_failed", "Reload the page and send the form again."))
+
+
 def answer_bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """handler400: a wrong Host header, a broken path."""
     return render_problem(Problem("invalid", "The request can't be read. Check the host name and the path."))

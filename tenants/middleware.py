@@ -1,4 +1,4 @@
-"""The outermost layer: a request id for everything that follows, one log line per request, and problem documents for what no view catches."""
+"""Around every request: one id and the caller's address, from the first log line to the last, and the headers that every answer carries."""
 
 import re
 import time
@@ -9,10 +9,18 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from tenants import ids
-from tenants.context import with_request_id
+from tenants.addresses import client_address
+from tenants.context import with_address, with_request_id
 from tenants.problems import Problem, not_found, render_problem
+from tenants.rate_limits import rate_headers
 
 ACCEPTABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+LONGEST_QUERY = 8_000  # characters; a filter is no place to store things
+NOTHING_RUNS = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+OWN_PAGES = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
 log = structlog.get_logger("flexgate.http")
 
 
@@ -26,21 +34,28 @@ class RequestContextMiddleware:
         offered = request.headers.get("Request-Id", "")
         request_id = offered if ACCEPTABLE_REQUEST_ID.fullmatch(offered) else ids.new_id().hex
         started = time.monotonic()
-        with with_request_id(request_id), structlog.contextvars.bound_contextvars(request_id=request_id):
+        address = client_address(request.META)
+        bound = structlog.contextvars.bound_contextvars(request_id=request_id)
+        with with_request_id(request_id), with_address(address), bound:
             response = self._answer(request)
+            self._label(request, response)
             response["Request-Id"] = request_id
             log.info(
                 "request",
                 method=request.method,
                 path=request.path,  # without the query string: search texts are customers' data
                 status=response.status_code,
+                address=address,
                 ms=round((time.monotonic() - started) * 1000),
             )
         return response
 
     def _answer(self, request: HttpRequest) -> HttpResponse:
-        if "\x00" in request.path or "\x00" in request.GET.urlencode(safe="\x00"):
+        query = request.META.get("QUERY_STRING", "")
+        if "\x00" in request.path or "%00" in query:
             return render_problem(not_found())
+        if len(query) > LONGEST_QUERY:
+            return render_problem(Problem("invalid", f"A query string takes at most {LONGEST_QUERY} characters."))
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isdigit():
             return render_problem(Problem("invalid", "Content-Length must be a whole number."))
@@ -49,3 +64,11 @@ class RequestContextMiddleware:
                 Problem("too_large", f"A request body may have at most {settings.FLEXGATE_MAX_BODY_BYTES} bytes.")
             )
         return self.get_response(request)
+
+    def _label(self, request: HttpRequest, response: HttpResponse) -> None:
+        for name, value in rate_headers().items():
+            response[name] = value
+        has_pages = request.path.startswith(("/admin/", "/api/v1/docs"))
+        response.setdefault("Content-Security-Policy", OWN_PAGES if has_pages else NOTHING_RUNS)
+        response.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()")
+        response.setdefault("Cache-Control", "private, no-cache")

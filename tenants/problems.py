@@ -16,6 +16,7 @@ STATUS_BY_CODE: dict[str, int] = {
     "insufficient_scope": 403,
     "token_narrowed": 403,
     "operator_only": 403,
+    "csrf_failed": 403,
     "not_found": 404,
     "method_not_allowed": 405,
     "not_acceptable": 406,

@@ -10,18 +10,28 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 TENANT_LIST = "string_to_array(nullif(current_setting('flexgate.tenants', true), ''), ',')::uuid[]"
+SERIAL_LIST = "string_to_array(nullif(current_setting('flexgate.serials', true), ''), ',')"
+CONFIG_LIST = "string_to_array(nullif(current_setting('flexgate.configs', true), ''), ',')::bigint[]"
+WHOLE_TENANT = (
+    "current_setting('flexgate.narrowed', true) = 'no'"  # anything else, unset too, leaves only what is named
+)
+NOBODYS = "false"  # the row rule of a table that names tenants and is none of their business
 LOCK_KEY = 7_019_334  # serialises concurrent appliers; held for the length of one short transaction
 
 
 @dataclass(frozen=True, slots=True)
 class TableRights:
-    """Rights on one table. `tenant_rule` is the SQL condition that makes a row a tenant's; None = no row-level security (no tenant data)."""
+    """Rights on one table. `tenant_rule` is the SQL condition that makes a row a tenant's; None = no row-level security (no tenant data).
+
+    `tenant_check` is what a new or changed row must fulfil where that differs from what may be read.
+    """
 
     table: str
     tenant: str = ""
     operator: str = ""
     auth: str = ""
     tenant_rule: str | None = None
+    tenant_check: str | None = None
 
 
 _registry: dict[str, TableRights] = {}
@@ -32,11 +42,22 @@ def owned_by(column: str = "tenant_id") -> str:
     return f"{column} = ANY({TENANT_LIST})"
 
 
+def unnarrowed(column: str = "tenant_id") -> str:
+    """A row of one of the actor's tenants that no narrowed token sees: it belongs to no serial and no config."""
+    return f"{owned_by(column)} AND {WHOLE_TENANT}"
+
+
 def register_table(
-    table: str, *, tenant: str = "", operator: str = "", auth: str = "", tenant_rule: str | None = None
+    table: str,
+    *,
+    tenant: str = "",
+    operator: str = "",
+    auth: str = "",
+    tenant_rule: str | None = None,
+    tenant_check: str | None = None,
 ) -> None:
     """Declare the rights (comma-separated SQL privileges) of the three roles on `table`."""
-    _registry[table] = TableRights(table, tenant, operator, auth, tenant_rule)
+    _registry[table] = TableRights(table, tenant, operator, auth, tenant_rule, tenant_check)
 
 
 def registered_tables() -> dict[str, TableRights]:
@@ -75,8 +96,9 @@ def _statements_for(rights: TableRights) -> list[str]:
         "flexgate_auth": "true" if rights.auth else "false",
         "flexgate_tenant": rights.tenant_rule,
     }
+    checks = rules | {"flexgate_tenant": rights.tenant_check or rights.tenant_rule}
     statements += [f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY", f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"]
     for role, rule in rules.items():
         statements.append(f"DROP POLICY IF EXISTS {role}_rows ON {table}")
-        statements.append(f"CREATE POLICY {role}_rows ON {table} TO {role} USING ({rule}) WITH CHECK ({rule})")
+        statements.append(f"CREATE POLICY {role}_rows ON {table} TO {role} USING ({rule}) WITH CHECK ({checks[role]})")
     return statements

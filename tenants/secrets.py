@@ -22,6 +22,11 @@ def _keyring() -> Keyring:
     return parse_keyring(settings.FLEXGATE_CREDENTIAL_KEYS, name="FLEXGATE_CREDENTIAL_KEYS")
 
 
+def is_current(cipher: str) -> bool:
+    """Whether the newest key wrote it."""
+    return cipher.partition(".")[0] == _keyring().newest
+
+
 def encrypt_text(text: str, *, bound_to: str) -> str:
     """`keyid.base64(nonce + ciphertext)`. `bound_to` names table, row and column, such as "api_user:<id>:password"."""
     ring = _keyring()

@@ -1,24 +1,23 @@
-"""The verbs that issue, check, rotate and revoke API tokens. How a token looks is in token_format."""
+"""The verbs that issue, rotate and revoke API tokens. How a token looks is in token_format, what it may be at most in token_bounds."""
 
-import hashlib
-import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Q
 
 from tenants import clock, ids
 from tenants.actors import Actor
 from tenants.audit import record_audit
 from tenants.context import acting_as
-from tenants.keyrings import Keyring, parse_keyring
-from tenants.models import Tenant, Token
-from tenants.problems import Problem, invalid, not_found
-from tenants.scopes import OPERATOR_SCOPES, TENANT_SCOPES, expand_scopes, unknown_scopes
+from tenants.models import Tenant, Token, TokenReach
+from tenants.problems import Problem, not_found
+from tenants.token_bounds import bound_token, refuse_beyond
 from tenants.token_format import format_token, make_secret
+from tenants.token_secrets import rehash
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -30,64 +29,44 @@ class IssuedToken:
     secret: str
 
 
-@cache
-def _peppers() -> Keyring:
-    return parse_keyring(settings.FLEXGATE_TOKEN_PEPPERS, name="FLEXGATE_TOKEN_PEPPERS")
+@dataclass(frozen=True, slots=True)
+class TokenWish:
+    """What somebody asks of a new token; None = as much as they may give. `entitlements` and `configs` narrow it to what they name."""
+
+    name: str
+    scopes: Sequence[str] | None = None
+    expires_at: datetime | None = None
+    allowed_ips: Sequence[str] | None = None
+    entitlements: Sequence[str] | None = None
+    configs: Sequence[int] | None = None
+    ancestors: Sequence[UUID] | None = field(default=None)
 
 
-def _hash_secret(secret: str, *, pepper: str) -> bytes:
-    return hmac.new(_peppers().keys[pepper], secret.encode(), hashlib.sha256).digest()
+def issue_token(actor: Actor, *, tenant: Tenant | None, **wish: Any) -> IssuedToken:
+    """Make a token of `tenant` (None = operator), as TokenWish asks. No expiry = the maximum for a tenant, never for the operator.
 
-
-def secret_matches(token: Token, secret: str) -> bool:
-    """Constant-time comparison with the stored keyed hash; False if its pepper is no longer configured."""
-    if token.pepper not in _peppers().keys:
-        return False
-    return hmac.compare_digest(bytes(token.secret_hash), _hash_secret(secret, pepper=token.pepper))
-
-
-def issue_token(
-    actor: Actor,
-    *,
-    name: str,
-    tenant: Tenant | None,
-    scopes: Sequence[str] | None = None,
-    expires_at: datetime | None = None,
-    allowed_ips: Sequence[str] = (),
-) -> IssuedToken:
-    """Make a token of `tenant` (None = operator). No scopes = all of its kind; no expiry = the maximum for a tenant, never for the operator.
-
-    Problem `invalid` names the field. A tenant's token may only make tokens with no more scopes than itself.
+    A tenant's token makes children only: no more scopes, serials, configs, networks or time than itself, and they die with it.
+    Problem `invalid` names the field.
     """
-    operator = tenant is None
-    asked = sorted(set(scopes)) if scopes is not None else sorted(OPERATOR_SCOPES if operator else TENANT_SCOPES)
-    _check_scopes(actor, asked, operator=operator)
-    now = clock.now()
-    latest = now + timedelta(days=settings.FLEXGATE_TOKEN_MAX_DAYS)
-    if expires_at is None and not operator:
-        expires_at = latest
-    if expires_at is not None and expires_at <= now:
-        raise invalid("/expires_at", "The expiry is in the past; name a later moment.")
-    if expires_at is not None and not operator and expires_at > latest:
-        raise invalid(
-            "/expires_at",
-            f"A token lives at most {settings.FLEXGATE_TOKEN_MAX_DAYS} days; name an earlier expiry or leave it out.",
-        )
-    token_id, pepper = ids.new_id(), _peppers().newest
-    secret = make_secret()
-    kind = "operator" if operator else "tenant"
-    text = format_token(kind=kind, environment=settings.FLEXGATE_ENVIRONMENT, token_id=token_id, secret=secret)
+    asked = TokenWish(**wish)
     with acting_as(actor):
+        maker = Token.objects.filter(id=actor.token_id, tenant__isnull=False).first() if actor.token_id else None
+        bounded = bound_token(actor, asked, tenant=tenant, maker=maker)
+        token_id, secret = ids.new_id(), make_secret()
         row = Token.objects.create(
             id=token_id,
             tenant=tenant,
-            name=name,
-            scopes=asked,
-            secret_hash=_hash_secret(secret, pepper=pepper),
-            pepper=pepper,
-            allowed_ips=list(allowed_ips),
+            name=asked.name,
             created_by=actor.name,
-            expires_at=expires_at,
+            narrowed=bounded.reach is not None,
+            scopes=bounded.scopes,
+            expires_at=bounded.expires_at,
+            allowed_ips=bounded.allowed_ips,
+            ancestors=_ancestors(asked, maker),
+            **rehash(secret),
+        )
+        TokenReach.objects.bulk_create(
+            TokenReach(token=row, tenant=tenant, kind=kind, key=key) for kind, key in bounded.reach or ()
         )
         record_audit(
             actor,
@@ -95,63 +74,67 @@ def issue_token(
             subject_type="token",
             subject_key=token_id,
             tenant_id=tenant.id if tenant else None,
-            after={"name": name, "scopes": asked, "expires_at": expires_at, "allowed_ips": list(allowed_ips)},
+            after={"name": asked.name} | bounded.as_record(),
         )
+    kind = "operator" if tenant is None else "tenant"
+    text = format_token(kind=kind, environment=settings.FLEXGATE_ENVIRONMENT, token_id=token_id, secret=secret)
     return IssuedToken(row=row, text=text, secret=secret)
 
 
-def _check_scopes(actor: Actor, asked: Sequence[str], *, operator: bool) -> None:
-    if not asked:
-        raise invalid("/scopes", "Name at least one scope, or leave scopes out for all of them.")
-    unknown = unknown_scopes(asked, operator=operator)
-    if unknown:
-        kind = "an operator" if operator else "a tenant"
-        raise invalid("/scopes", f"Unknown scope for {kind} token: {', '.join(unknown)}.")
-    if not actor.sees_every_tenant and not expand_scopes(asked) <= actor.scopes:
-        raise invalid("/scopes", "A token can only make tokens with no more scopes than its own.")
+def _ancestors(asked: TokenWish, maker: Token | None) -> list[UUID]:
+    if asked.ancestors is not None:  # a rotated token takes its predecessor's place
+        return list(asked.ancestors)
+    return [] if maker is None else [*maker.ancestors, maker.id]
 
 
-def revoke_token(actor: Actor, *, tenant_slug: str, token_id: UUID) -> Token:
-    """Refuse this token from the next request on, in every process. Revoking twice changes nothing. Problem `not_found`."""
+def revoke_token(actor: Actor, *, tenant_slug: str | None, token_id: UUID) -> Token:
+    """Refuse this token and its children from the next request on, in every process. Revoking twice changes nothing.
+
+    `tenant_slug` None = an operator's token. Problem `not_found`, or `insufficient_scope` for a token that may do more than the one that asks.
+    """
     with acting_as(actor):
-        token = (
-            Token.objects.visible_to(actor)
-            .select_related("tenant")
-            .select_for_update(of=("self",))
-            .filter(id=token_id, tenant__slug=tenant_slug)
-            .first()
-        )
-        if token is None:
-            raise not_found()
+        token = _lock_token(actor, tenant_slug, token_id)
+        refuse_beyond(actor, token)
         if token.revoked_at is None:
-            token.revoked_at = clock.now()
-            token.save(update_fields=["revoked_at"])
-            record_audit(actor, "token.revoked", subject_type="token", subject_key=token.id, tenant_id=token.tenant_id)
+            _end(actor, token)
     return token
 
 
-def rotate_token(actor: Actor, *, tenant_slug: str, token_id: UUID, overlap: timedelta) -> IssuedToken:
-    """A new token with the same name, scopes, networks and expiry; the old one ends after `overlap` (at once with zero)."""
+def revoke_all_tokens(actor: Actor, *, tenant: Tenant) -> int:
+    """Refuse every token of a tenant that the actor may revoke, its own included; how many were ended."""
     with acting_as(actor):
-        old = (
-            Token.objects.visible_to(actor)
-            .select_related("tenant")
-            .select_for_update(of=("self",))
-            .filter(id=token_id, tenant__slug=tenant_slug)
-            .first()
-        )
-        if old is None:
-            raise not_found()
+        rows = Token.objects.visible_to(actor).filter(tenant=tenant, revoked_at__isnull=True)
+        live = list(rows.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=clock.now())).select_for_update())
+        for token in live:
+            refuse_beyond(actor, token)
+            _end(actor, token)
+    return len(live)
+
+
+def rotate_token(actor: Actor, *, tenant_slug: str, token_id: UUID, overlap: timedelta) -> IssuedToken:
+    """A new token with the same name, scopes, networks and reach; the old one and its children end after `overlap`.
+
+    It lives as long as the old one would have, and not longer than the token that asks.
+    """
+    with acting_as(actor):
+        old = _lock_token(actor, tenant_slug, token_id)
+        refuse_beyond(actor, old)
         now = clock.now()
         if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
             raise Problem("state_conflict", "This token has ended; issue a new one instead.")
+        reach = list(old.reach.all()) if old.narrowed else []
         issued = issue_token(
             actor,
-            name=old.name,
             tenant=old.tenant,
+            name=old.name,
             scopes=old.scopes,
             expires_at=old.expires_at,
             allowed_ips=old.allowed_ips,
+            entitlements=[row.key for row in reach if row.kind == TokenReach.Kind.ENTITLEMENT]
+            if old.narrowed
+            else None,
+            configs=[int(row.key) for row in reach if row.kind == TokenReach.Kind.CONFIG] if old.narrowed else None,
+            ancestors=old.ancestors,
         )
         ends_at = now + overlap
         if old.expires_at is None or old.expires_at > ends_at:
@@ -166,3 +149,18 @@ def rotate_token(actor: Actor, *, tenant_slug: str, token_id: UUID, overlap: tim
             after={"new": issued.row.id, "ends_at": old.expires_at},
         )
     return issued
+
+
+def _lock_token(actor: Actor, tenant_slug: str | None, token_id: UUID) -> Token:
+    rows = Token.objects.visible_to(actor).select_related("tenant").select_for_update(of=("self",))
+    rows = rows.filter(tenant__isnull=True) if tenant_slug is None else rows.filter(tenant__slug=tenant_slug)
+    token = rows.filter(id=token_id).first()
+    if token is None:
+        raise not_found()
+    return token
+
+
+def _end(actor: Actor, token: Token) -> None:
+    token.revoked_at = clock.now()
+    token.save(update_fields=["revoked_at"])
+    record_audit(actor, "token.revoked", subject_type="token", subject_key=token.id, tenant_id=token.tenant_id)

@@ -13,6 +13,10 @@ if "FLEXGATE_TEST_DATA" not in os.environ:
 os.environ["FLEXGATE_DATA"] = os.environ["FLEXGATE_TEST_DATA"]
 os.environ["FLEXGATE_DEBUG"] = "1"
 os.environ["FLEXGATE_LOG_LEVEL"] = "WARNING"
+# Wide: a test about something else must not meet them. What is about them sets its own.
+for name in ("TOKEN", "TENANT", "OPERATOR_TOKEN"):
+    os.environ[f"FLEXGATE_REQUESTS_PER_{name}"] = "1000000"
+os.environ["FLEXGATE_FAILURES_PER_ADDRESS"] = "1000000"
 for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "CELERY_BROKER_URL", "FLEXGATE_CLOCK_SHIFT"):
     os.environ.pop(name, None)
 

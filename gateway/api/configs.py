@@ -79,6 +79,7 @@ class OfferListSerializer(serializers.Serializer[Any]):
 
 class ConfigsView(ApiView):
     scopes = {"GET": "configs:read", "POST": "configs:write"}
+    narrowed_methods = frozenset({"GET"})
 
     @extend_schema(
         operation_id="list_configs",
@@ -114,6 +115,7 @@ class ConfigsView(ApiView):
 
 class ConfigView(ApiView):
     scopes = {"GET": "configs:read", "PATCH": "configs:write"}
+    narrowed_methods = frozenset({"GET", "PATCH"})
 
     @extend_schema(operation_id="read_config", responses=ConfigSerializer, summary="One config")
     def get(self, request: Request, config_id: int) -> Response:
@@ -139,6 +141,7 @@ class ConfigSwitchView(ApiView):
     """`…/enable` and `…/disable`."""
 
     scopes = {"POST": "configs:write"}
+    narrowed_methods = frozenset({"POST"})
     enabled = True
 
     @extend_schema(

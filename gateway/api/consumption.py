@@ -66,6 +66,7 @@ class ConsumptionView(ApiView):
 
 class EntitlementConsumptionView(ApiView):
     scopes = {"GET": "consumption:read"}
+    narrowed_methods = frozenset({"GET"})
 
     @extend_schema(
         operation_id="read_entitlement_consumption",

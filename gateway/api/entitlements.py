@@ -109,6 +109,7 @@ class NextTokenSerializer(serializers.Serializer[Any]):
 
 class EntitlementsView(ApiView):
     scopes = {"GET": "entitlements:read", "POST": "entitlements:write"}
+    narrowed_methods = frozenset({"GET", "POST"})
 
     @extend_schema(
         operation_id="list_entitlements",
@@ -150,6 +151,7 @@ class EntitlementsView(ApiView):
 
 class EntitlementView(ApiView):
     scopes = {"GET": "entitlements:read", "PATCH": "entitlements:write"}
+    narrowed_methods = frozenset({"GET", "PATCH"})
 
     @extend_schema(operation_id="read_entitlement", responses=EntitlementSerializer, summary="One entitlement")
     def get(self, request: Request, serial: str) -> Response:
@@ -177,6 +179,7 @@ class EntitlementView(ApiView):
 
 class StopView(ApiView):
     scopes = {"POST": "entitlements:switch"}
+    narrowed_methods = frozenset({"POST"})
 
     @extend_schema(
         operation_id="stop_entitlement",
@@ -191,6 +194,7 @@ class StopView(ApiView):
 
 class ReactivateView(ApiView):
     scopes = {"POST": "entitlements:switch"}
+    narrowed_methods = frozenset({"POST"})
 
     @extend_schema(
         operation_id="reactivate_entitlement",
@@ -205,6 +209,7 @@ class ReactivateView(ApiView):
 
 class RenewTokenView(ApiView):
     scopes = {"POST": "entitlements:write"}
+    narrowed_methods = frozenset({"POST"})
 
     @extend_schema(
         operation_id="renew_licence_token",
@@ -219,6 +224,7 @@ class RenewTokenView(ApiView):
 
 class NextTokenView(ApiView):
     scopes = {"POST": "entitlements:write"}
+    narrowed_methods = frozenset({"POST"})
 
     @extend_schema(
         operation_id="find_next_token",

@@ -16,7 +16,7 @@ from gateway.reach import accounts_for
 from tenants.api import ApiView
 from tenants.api.fields import StrictCharField, StrictIntegerField
 from tenants.context import acting_as
-from tenants.models import Tenant
+from tenants.directory import tenants_of
 
 
 class EstimateRequestSerializer(serializers.Serializer[Any]):
@@ -70,8 +70,9 @@ class ProductsView(ApiView):
     )
     def get(self, request: Request) -> Response:
         self.read_query()
-        tenant = Tenant.objects.get(id=self.actor.tenant_id) if self.actor.tenant_id else None
-        urls = {reached.api_user.api_url for reached in accounts_for(tenant)}
+        tenants = tenants_of(self.actor)
+        reached = [account for tenant in ([None] if tenants is None else tenants) for account in accounts_for(tenant)]
+        urls = {account.api_user.api_url for account in reached}
         return Response(
             {"next": None, "previous": None, "results": [_render(product) for product in product_types(urls)]}
         )

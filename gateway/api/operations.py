@@ -36,6 +36,7 @@ class ResolveSerializer(serializers.Serializer[Any]):
 
 class OperationsView(ApiView):
     scopes = {"GET": "operations:read"}
+    narrowed_methods = frozenset({"GET"})
 
     @extend_schema(
         operation_id="list_operations",
@@ -53,6 +54,7 @@ class OperationsView(ApiView):
 
 class OperationView(ApiView):
     scopes = {"GET": "operations:read"}
+    narrowed_methods = frozenset({"GET"})
 
     @extend_schema(operation_id="read_operation", responses=OperationSerializer, summary="One operation")
     def get(self, request: Request, operation_id: UUID) -> Response:
@@ -64,6 +66,7 @@ class CancelView(ApiView):
     """Whoever may ask for a write may call it back: the scope is that of the operation's kind."""
 
     scopes = {"POST": "operations:read"}
+    narrowed_methods = frozenset({"POST"})
 
     @extend_schema(
         operation_id="cancel_operation",

@@ -10,9 +10,9 @@ from rest_framework.response import Response
 from gateway.consumption import points_this_month
 from gateway.days import today
 from gateway.models import Program
-from gateway.reach import is_used_by_one_tenant, programs_for
+from gateway.reach import is_used_by_one_tenant, programs_of_any
 from tenants.api import ApiView
-from tenants.models import Tenant
+from tenants.directory import tenants_of
 from tenants.problems import not_found
 
 
@@ -55,17 +55,13 @@ class ProgramView(ApiView):
         return Response(_render(self, program))
 
 
-def _own_tenant(view: ApiView) -> Tenant | None:
-    return Tenant.objects.get(id=view.actor.tenant_id) if view.actor.tenant_id else None
-
-
 def _usable(view: ApiView) -> list[Program]:
-    return programs_for(_own_tenant(view))
+    return programs_of_any(tenants_of(view.actor))
 
 
 def _render(view: ApiView, program: Program) -> dict[str, Any]:
-    tenant, day = _own_tenant(view), today()
-    alone = tenant is None or is_used_by_one_tenant(program.serial_number, tenant)
+    tenants, day = tenants_of(view.actor), today()
+    alone = tenants is None or any(is_used_by_one_tenant(program.serial_number, tenant) for tenant in tenants)
     points = points_this_month(view.actor, first=day.replace(day=1), last=day, program_serial=program.serial_number)
     return {
         "program": program.serial_number,

@@ -107,7 +107,7 @@ def _keep_corrections(
             subject_type="entitlement",
             subject_key=serial,
             tenant_id=entry.tenant_id,
-            data={"day": day, "old_points": str(entry.points), "new_points": str(points)},
+            data={"day": day, "old_points": f"{entry.points:.4f}", "new_points": f"{points:.4f}"},
         )
 
 

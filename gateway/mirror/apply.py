@@ -229,7 +229,8 @@ def _tell_change(row: Entitlement, before: Mapping[str, Any], tag: Tag | None) -
     if tag_before is not None and tag_before != tag:
         _tell("entitlement.tag_changed", row, {})
     after = {name: getattr(row, name) for name in before if name != "upstream_description"}
-    differing = {name: value for name, value in after.items() if before[name] != value}
+    told = {"config_id": "config", "end_day": "end_date"}
+    differing = {told.get(name, name): value for name, value in after.items() if before[name] != value}
     if differing:
         _tell("entitlement.changed_outside", row, differing)
 

@@ -54,13 +54,14 @@ class ProgramAccount(models.Model):
 
 class ConfigQuerySet(models.QuerySet["Config"]):
     def visible_to(self, actor: Actor) -> "ConfigQuerySet":
-        """Own configs, those offered to the actor's tenants, and those under their entitlements."""
+        """Own configs, those offered to the actor's tenants, and those under their entitlements; a narrowed token's are those it names."""
         if actor.sees_every_tenant:
             return self
         mine = Q(tenant_id__in=actor.tenant_ids)
         offered = Q(id__in=ConfigOffer.objects.filter(tenant_id__in=actor.tenant_ids).values("config_id"))
         in_use = Q(id__in=Entitlement.objects.filter(tenant_id__in=actor.tenant_ids).values("config_id"))
-        return self.filter(mine | offered | in_use)
+        found = self.filter(mine | offered | in_use)
+        return found if actor.reach is None else found.filter(id__in=actor.reach.configs)
 
 
 class Config(models.Model):
@@ -108,7 +109,12 @@ class ConfigOffer(models.Model):
 
 class EntitlementQuerySet(models.QuerySet["Entitlement"]):
     def visible_to(self, actor: Actor) -> "EntitlementQuerySet":
-        return self if actor.sees_every_tenant else self.filter(tenant_id__in=actor.tenant_ids)
+        if actor.sees_every_tenant:
+            return self
+        mine = self.filter(tenant_id__in=actor.tenant_ids)
+        if actor.reach is None:
+            return mine
+        return mine.filter(Q(serial_number__in=actor.reach.entitlements) | Q(config_id__in=actor.reach.configs))
 
 
 class Entitlement(models.Model):

@@ -12,7 +12,14 @@ from tenants.jsonfields import ExactJSONField
 
 class OperationQuerySet(models.QuerySet["Operation"]):
     def visible_to(self, actor: Actor) -> "OperationQuerySet":
-        return self if actor.sees_every_tenant else self.filter(tenant_id__in=actor.tenant_ids)
+        """A narrowed token sees a write if all its serials are named, or its config is."""
+        if actor.sees_every_tenant:
+            return self
+        mine = self.filter(tenant_id__in=actor.tenant_ids)
+        if actor.reach is None:
+            return mine
+        serials = Q(serial_numbers__contained_by=sorted(actor.reach.entitlements)) & ~Q(serial_numbers=[])
+        return mine.filter(serials | Q(config_id__in=actor.reach.configs))
 
 
 class Operation(models.Model):

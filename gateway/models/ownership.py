@@ -5,6 +5,7 @@ from django.contrib.postgres.fields import RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q
 
+from gateway.models.mirror import Entitlement
 from tenants import clock, ids
 from tenants.actors import Actor
 from tenants.jsonfields import ExactJSONField
@@ -18,7 +19,13 @@ class DayRange(Func):
 
 class AssignmentQuerySet(models.QuerySet["Assignment"]):
     def visible_to(self, actor: Actor) -> "AssignmentQuerySet":
-        return self if actor.sees_every_tenant else self.filter(tenant_id__in=actor.tenant_ids)
+        if actor.sees_every_tenant:
+            return self
+        mine = self.filter(tenant_id__in=actor.tenant_ids)
+        if actor.reach is None:
+            return mine
+        under = Entitlement.objects.visible_to(actor).values("serial_number")
+        return mine.filter(Q(serial_number__in=actor.reach.entitlements) | Q(serial_number__in=under))
 
 
 class Assignment(models.Model):

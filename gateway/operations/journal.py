@@ -171,7 +171,7 @@ def settle_unknown(operation: Operation, *, reason: str, look_again: bool = True
     add_evidence(operation, {"unknown_because": reason})
     operation.save(update_fields=["state", "next_check_at", "evidence"])
     if first_time:
-        tell_operation(operation, "operation.unknown", {"reason": reason})
+        tell_operation(operation, "operation.unknown", {})  # the reason may be FortiFlex's own text: the operator's
 
 
 def add_evidence(operation: Operation, found: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from gateway.models import ApiUser, Config, ConfigOffer, Entitlement, Operation,
 from gateway.operations import JOURNAL, OPEN
 from gateway.reach import accounts_for, api_user_for
 from gateway.tags import looks_like_tag
-from tenants.actors import Actor
+from tenants.actors import Actor, ActorKind
 from tenants.context import acting_as
 from tenants.directory import resolve_tenant
 from tenants.models import Tenant
@@ -31,11 +31,17 @@ UNKNOWN_CONFIG = "There is no such configuration."
 
 
 def tenant_of_request(actor: Actor, body: Mapping[str, Any]) -> Tenant | None:
-    """Whose the new thing will be: a tenant's token makes for itself; an operator's names the tenant, null = nobody's, catalogue."""
-    if actor.sees_every_tenant:
+    """Whose the new thing will be: a tenant's token makes for itself; an operator's names the tenant, null = nobody's, catalogue.
+
+    Staff name one of their tenants: what is nobody's is not theirs to make.
+    """
+    if actor.sees_every_tenant or actor.kind is ActorKind.STAFF:
         if "tenant" not in body:
             raise invalid("/tenant", "Name the tenant that this is for; null for none.")
-        return resolve_tenant(actor, body["tenant"])
+        tenant = resolve_tenant(actor, body["tenant"])
+        if tenant is None and not actor.sees_every_tenant:
+            raise invalid("/tenant", "Name one of your tenants.")
+        return tenant
     own = Tenant.objects.visible_to(actor).get(id__in=actor.tenant_ids)
     if body.get("tenant", own.slug) != own.slug:
         raise invalid("/tenant", "There is no such tenant.")
@@ -124,7 +130,7 @@ def usable_config(actor: Actor, config_id: int, *, tenant: Tenant | None) -> Con
         )
     if actor.sees_every_tenant:
         return row
-    if row.tenant_id is None and not ConfigOffer.objects.filter(config=row, tenant_id__in=actor.tenant_ids).exists():
+    if row.tenant_id is None and not ConfigOffer.objects.filter(config=row, tenant=tenant).exists():
         # It is under one of the tenant's entitlements, so it is no secret; but new ones need an offer.
         raise Problem(
             "not_available", "This configuration is not offered to you for new entitlements; ask your operator."

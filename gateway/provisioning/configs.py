@@ -177,7 +177,7 @@ def _lock_config(actor: Actor, config_id: int) -> Config:
     checks.find_config(actor, config_id)
     with acting_as(JOURNAL):
         row = Config.objects.select_for_update().get(id=config_id)
-        if not actor.sees_every_tenant and (row.tenant_id != actor.tenant_id or _is_shared(row)):
+        if not actor.sees_every_tenant and (row.tenant_id not in actor.tenant_ids or _is_shared(row)):
             raise Problem(
                 "config_managed", "More than you depend on this configuration, so your operator alone can change it."
             )

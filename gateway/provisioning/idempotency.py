@@ -13,12 +13,13 @@ from gateway.models import Operation
 from gateway.operations import JOURNAL, Plan, may_try_again, plan_operation, reopen_operation
 from gateway.provisioning.sending import send_operation
 from tenants import clock
-from tenants.actors import Actor
+from tenants.actors import Actor, ActorKind
 from tenants.context import acting_as
 from tenants.problems import Problem
 
 LONGEST_KEY = 255
 KEPT = timedelta(days=30)
+USED_OTHERWISE = "This Idempotency-Key was used for another request. Use a new one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ def read_key(actor: Actor, text: str | None, *, path: str, body: Any) -> Idempot
     if not 1 <= len(text) <= LONGEST_KEY:
         detail = f"Idempotency-Key takes 1 to {LONGEST_KEY} characters."
         raise Problem("invalid", detail, errors=[{"pointer": "Idempotency-Key", "detail": detail}])
-    asker = "operator" if actor.sees_every_tenant else "tenant"
+    # A person's keys are their own: one that a tenant's token also used must not lead to the tenant's operation.
+    asker = "operator" if actor.sees_every_tenant else actor.name if actor.kind is ActorKind.STAFF else "tenant"
     stored = hashlib.sha256(f"{asker}:{text}".encode()).hexdigest()
     return IdempotencyKey(stored, hashlib.sha256(path.encode() + b"\n" + _canonical(body)).hexdigest())
 
@@ -62,7 +64,7 @@ def find_earlier(actor: Actor, key: IdempotencyKey | None) -> Operation | None:
             Operation.objects.filter(id=earlier.id).update(idempotency_key=None)
         return None
     if earlier.fingerprint != key.fingerprint:
-        raise Problem("idempotency_mismatch", "This Idempotency-Key was used for another request. Use a new one.")
+        raise Problem("idempotency_mismatch", USED_OTHERWISE)
     return earlier
 
 
@@ -83,8 +85,8 @@ def start_operation(
             )
     except IntegrityError:
         found = find_earlier(actor, key)
-        if found is None:
-            raise
+        if found is None:  # the same tenant's, and out of this narrowed token's sight
+            raise Problem("idempotency_mismatch", USED_OTHERWISE) from None
         return Outcome(found, replayed=True)
     return Outcome(made)
 

@@ -17,18 +17,22 @@ from tenants.bodies import dump_json
 from tenants.context import acting_as
 from tenants.pages import DEFAULT_LIMIT, MAX_LIMIT, PageRequest, read_page
 from tenants.problems import Problem, invalid
+from tenants.refusals import record_refusal
 
 NOT_IN_ETAG = frozenset({"seen_at"})  # changes with every sync though nothing else did
 
 
 class ApiView(APIView):
-    """Declare `scopes` per method (None = any token) and `operator_methods`; both are checked before anything is looked up.
+    """Declare `scopes` per method (None = any token), `operator_methods` and `narrowed_methods`; all are checked before any look-up.
+
+    A narrowed token may use `narrowed_methods` alone: those whose reach can be told from the serials and configs they are about.
 
     `get` of a subclass runs inside `acting_as(self.actor)`; every other method opens it in its verb, because it may call FortiFlex.
     """
 
     scopes: ClassVar[Mapping[str, str | None]] = {}
     operator_methods: ClassVar[frozenset[str]] = frozenset()
+    narrowed_methods: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -47,11 +51,29 @@ class ApiView(APIView):
         actor = self.actor
         if method not in self.scopes:
             return  # OPTIONS and 405 touch no data
-        if method in self.operator_methods and not actor.sees_every_tenant:
-            raise Problem("operator_only", "Only the operator's tokens may do this.")
         scope = self.scopes[method]
+        problem = self._why_refused(actor, method, scope)
+        if problem is not None:
+            record_refusal(actor, problem.code, method=method, path=self._route())
+            raise problem
+        if scope is not None:
+            request.user = actor.with_scope(scope)  # type: ignore[assignment] # a staff user's wall: the tenants on which they may do this
+
+    def _why_refused(self, actor: Actor, method: str, scope: str | None) -> Problem | None:
+        if method in self.operator_methods and not actor.sees_every_tenant:
+            return Problem("operator_only", "Only the operator's tokens may do this.")
         if scope is not None and not actor.may(scope):
-            raise Problem("insufficient_scope", f"This token lacks the scope {scope}.")
+            return Problem("insufficient_scope", f"This token lacks the scope {scope}.")
+        if actor.reach is not None and method not in self.narrowed_methods:
+            return Problem(
+                "token_narrowed", "This token is narrowed to some entitlements or configs, and this is about more."
+            )
+        return None
+
+    def _route(self) -> str:
+        """The pattern and not the path: a refusal writes nothing down that the caller made up."""
+        match = self.request.resolver_match
+        return str(match.route) if match is not None else ""
 
     def read_body(self, serializer_class: type[serializers.Serializer[Any]]) -> dict[str, Any]:
         """The checked body. Problem `invalid` with a pointer for every unknown, missing or wrong field."""

@@ -41,6 +41,7 @@ class LimitsSerializer(serializers.Serializer[Any]):
 
     entitlements = StrictIntegerField(min_value=0, required=False)
     points_per_day = serializers.DecimalField(max_digits=14, decimal_places=4, min_value=0, required=False)
+    requests_per_minute = StrictIntegerField(min_value=1, max_value=1_000_000, required=False)
 
 
 class TenantChangeSerializer(serializers.Serializer[Any]):

@@ -13,9 +13,9 @@ from tenants.api.base import ApiView
 from tenants.api.fields import NetworkField, StrictCharField, StrictIntegerField
 from tenants.context import acting_as
 from tenants.directory import find_tenant
-from tenants.models import Token
+from tenants.models import Token, TokenReach
 from tenants.problems import not_found
-from tenants.tokens import IssuedToken, issue_token, revoke_token, rotate_token
+from tenants.tokens import IssuedToken, issue_token, revoke_all_tokens, revoke_token, rotate_token
 
 
 class TokenCreateSerializer(serializers.Serializer[Any]):
@@ -23,6 +23,15 @@ class TokenCreateSerializer(serializers.Serializer[Any]):
     scopes = serializers.ListField(child=StrictCharField(max_length=40), min_length=1, max_length=50, required=False)
     expires_at = serializers.DateTimeField(required=False)
     allowed_ips = serializers.ListField(child=NetworkField(max_length=50), max_length=100, required=False)
+    entitlements = serializers.ListField(
+        child=StrictCharField(max_length=40), max_length=500, required=False, help_text="narrow it to these serials"
+    )
+    configs = serializers.ListField(
+        child=StrictIntegerField(min_value=1, max_value=2**62),
+        max_length=500,
+        required=False,
+        help_text="narrow it to these configs and what stands under them",
+    )
 
 
 class TokenRotateSerializer(serializers.Serializer[Any]):
@@ -37,6 +46,12 @@ class TokenSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     scopes = serializers.ListField(child=serializers.CharField())
     allowed_ips = serializers.ListField(child=serializers.CharField())
+    entitlements = serializers.ListField(
+        child=serializers.CharField(), allow_null=True, help_text="null = not narrowed"
+    )
+    configs = serializers.ListField(child=serializers.IntegerField(), allow_null=True)
+    parent_id = serializers.UUIDField(allow_null=True, help_text="the token that made it, and ends it when it ends")
+    created_by = serializers.CharField()
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField(allow_null=True)
     revoked_at = serializers.DateTimeField(allow_null=True)
@@ -47,6 +62,10 @@ class TokenSerializer(serializers.Serializer[Any]):
 class NewTokenSerializer(TokenSerializer):
     secret = serializers.CharField(help_text="The drop-in API's password; shown this once.")
     token = serializers.CharField(help_text="The bearer token; shown this once.")
+
+
+class RevokedSerializer(serializers.Serializer[Any]):
+    revoked = serializers.IntegerField()
 
 
 class TokenPageSerializer(serializers.Serializer[Any]):
@@ -61,13 +80,21 @@ def render_token(token: Token, *, slug: str) -> dict[str, Any]:
         "name",
         "scopes",
         "allowed_ips",
+        "created_by",
         "created_at",
         "expires_at",
         "revoked_at",
         "last_used_at",
         "last_used_from",
     )
-    return {"tenant": slug} | {name: getattr(token, name) for name in shown}
+    names: dict[str, list[Any]] = {"entitlement": [], "config": []}
+    for row in token.reach.all():
+        names[row.kind].append(int(row.key) if row.kind == TokenReach.Kind.CONFIG else row.key)
+    return {"tenant": slug, "parent_id": token.ancestors[-1] if token.ancestors else None} | {
+        "entitlements": sorted(names["entitlement"]) if token.narrowed else None,
+        "configs": sorted(names["config"]) if token.narrowed else None,
+        **{name: getattr(token, name) for name in shown},
+    }
 
 
 def render_new_token(issued: IssuedToken, *, slug: str) -> dict[str, Any]:
@@ -75,13 +102,14 @@ def render_new_token(issued: IssuedToken, *, slug: str) -> dict[str, Any]:
 
 
 class TokensView(ApiView):
-    scopes = {"GET": "tokens:write", "POST": "tokens:write"}
+    scopes = {"GET": "tokens:write", "POST": "tokens:write", "DELETE": "tokens:write"}
+    narrowed_methods = frozenset({"GET", "POST"})
 
     @extend_schema(operation_id="list_tokens", responses=TokenPageSerializer, summary="A tenant's tokens")
     def get(self, request: Request, slug: str) -> Response:
         self.read_query(paged=True)
         tenant = find_tenant(self.actor, slug)
-        tokens = Token.objects.visible_to(self.actor).filter(tenant=tenant)
+        tokens = Token.objects.visible_to(self.actor).filter(tenant=tenant).prefetch_related("reach")
         return Response(
             self.page(tokens, keys=("id",), descending=True, render=lambda token: render_token(token, slug=slug))
         )
@@ -96,12 +124,24 @@ class TokensView(ApiView):
         with acting_as(self.actor):
             tenant = find_tenant(self.actor, slug)  # what is not yours is 404 before its body is looked at
             issued = issue_token(self.actor, tenant=tenant, **self.read_body(TokenCreateSerializer))
+            shown = render_new_token(issued, slug=slug)
         location = f"/api/v1/tenants/{slug}/tokens/{issued.row.id}"
-        return Response(render_new_token(issued, slug=slug), status=201, headers={"Location": location})
+        return Response(shown, status=201, headers={"Location": location})
+
+    @extend_schema(
+        operation_id="revoke_all_tokens",
+        responses=RevokedSerializer,
+        summary="Revoke every token of a tenant, your own included where it is one",
+    )
+    def delete(self, request: Request, slug: str) -> Response:
+        with acting_as(self.actor):
+            count = revoke_all_tokens(self.actor, tenant=find_tenant(self.actor, slug))
+        return Response({"revoked": count})
 
 
 class TokenView(ApiView):
     scopes = {"GET": "tokens:write", "DELETE": "tokens:write"}
+    narrowed_methods = frozenset({"GET", "DELETE"})
 
     @extend_schema(operation_id="read_token", responses=TokenSerializer, summary="One token, without its secret")
     def get(self, request: Request, slug: str, token_id: UUID) -> Response:
@@ -121,6 +161,7 @@ class TokenView(ApiView):
 
 class TokenRotateView(ApiView):
     scopes = {"POST": "tokens:write"}
+    narrowed_methods = frozenset({"POST"})
 
     @extend_schema(
         operation_id="rotate_token",
@@ -133,4 +174,5 @@ class TokenRotateView(ApiView):
         issued = rotate_token(
             self.actor, tenant_slug=slug, token_id=token_id, overlap=timedelta(seconds=body["overlap_seconds"])
         )
-        return Response(render_new_token(issued, slug=slug), status=201)
+        with acting_as(self.actor):
+            return Response(render_new_token(issued, slug=slug), status=201)

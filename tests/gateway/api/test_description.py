@@ -32,7 +32,7 @@ def test_the_description_is_valid_complete_and_without_a_warning() -> None:
     assert len(described["paths"]) == len(api_paths(get_resolver()))
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
-            assert operation["security"] == [{"token": []}], (path, method)
+            assert operation["security"] == [{"token": []}, {"session": []}], (path, method)
             assert "application/problem+json" in operation["responses"]["401"]["content"], (path, method)
 
 

@@ -1,0 +1,141 @@
+"""Admin pages of the ground floor: tenants, tokens, audit and events to read; users, groups, rights and factors for superusers."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from tenants.admin_site import SuperusersOwn, WalledAdmin, actor_of
+from tenants.directory import update_tenant
+from tenants.models import AuditEntry, Event, Tenant, TenantGroupGrant, TenantUserGrant, Token
+from tenants.problems import Problem
+from tenants.tokens import revoke_token
+
+for model in (User, Group, TOTPDevice, StaticDevice):
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)
+
+
+@admin.register(Tenant)
+class TenantAdmin(WalledAdmin):
+    scope = "entitlements:read"
+    list_display = ("slug", "name", "status", "currency", "customer_code", "internal")
+    list_filter = ("status",)
+    search_fields = ("slug", "name", "customer_code")
+    ordering = ("slug",)
+    actions = ("suspend", "activate")
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        return super().get_actions(request) if actor_of(request).sees_every_tenant else {}
+
+    @admin.action(description="Suspend: refuse all tokens; points and billing go on", permissions=["view"])
+    def suspend(self, request: HttpRequest, queryset: "QuerySet[Tenant]") -> None:
+        for tenant in queryset:
+            update_tenant(actor_of(request), tenant, changes={"status": Tenant.Status.SUSPENDED})
+
+    @admin.action(description="End the suspension", permissions=["view"])
+    def activate(self, request: HttpRequest, queryset: "QuerySet[Tenant]") -> None:
+        for tenant in queryset:
+            update_tenant(actor_of(request), tenant, changes={"status": Tenant.Status.ACTIVE})
+
+
+@admin.register(Token)
+class TokenAdmin(WalledAdmin):
+    scope = "tokens:write"
+    list_display = ("name", "tenant", "created_at", "expires_at", "revoked_at", "last_used_at", "last_used_from")
+    list_select_related = ("tenant",)
+    search_fields = ("name",)
+    ordering = ("-id",)
+    exclude = ("secret_hash",)
+    actions = ("revoke",)
+
+    @admin.action(description="Revoke, with all that they made", permissions=["view"])
+    def revoke(self, request: HttpRequest, queryset: "QuerySet[Token]") -> None:
+        actor = actor_of(request).with_scope(self.scope)
+        for token in queryset:
+            try:
+                revoke_token(actor, tenant_slug=token.tenant.slug if token.tenant else None, token_id=token.id)
+            except Problem as problem:
+                self.message_user(request, f"{token.name}: {problem.detail}", level="ERROR")
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(WalledAdmin):
+    scope = "audit:read"
+    list_display = ("at", "tenant", "actor", "address", "action", "subject_type", "subject_key")
+    list_select_related = ("tenant",)
+    search_fields = ("action", "actor", "subject_key", "request_id")
+    ordering = ("-id",)
+
+
+@admin.register(Event)
+class EventAdmin(WalledAdmin):
+    scope = "events:read"
+    list_display = ("at", "tenant", "type", "subject_type", "subject_key")
+    list_select_related = ("tenant",)
+    search_fields = ("type", "subject_key")
+    ordering = ("-id",)
+
+
+@admin.register(User)
+class StaffUserAdmin(SuperusersOwn, UserAdmin):  # type: ignore[type-arg]
+    """Rights on tenants are granted below and under "grants"; Django's own permissions mean nothing here and are not shown."""
+
+    list_display = ("username", "email", "is_active", "is_staff", "is_superuser", "last_login")
+    list_filter = ("is_active", "is_superuser", "groups")
+    filter_horizontal = ("groups",)
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        ("Standing", {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
+    )
+
+
+@admin.register(Group)
+class StaffGroupAdmin(SuperusersOwn, GroupAdmin):
+    fields = ("name",)
+    filter_horizontal = ()
+
+
+class GrantAdmin(SuperusersOwn):
+    """One right on one tenant. Grants are made and withdrawn, never changed."""
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "permission":
+            codenames = ("view_tenant", "provision_tenant", "bill_tenant", "administer_tenant")
+            kwargs["queryset"] = db_field.related_model.objects.filter(codename__in=codenames)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+
+@admin.register(TenantUserGrant)
+class TenantUserGrantAdmin(GrantAdmin):
+    list_display = ("user", "permission", "content_object")
+    list_select_related = ("user", "permission__content_type", "content_object")
+
+
+@admin.register(TenantGroupGrant)
+class TenantGroupGrantAdmin(GrantAdmin):
+    list_display = ("group", "permission", "content_object")
+    list_select_related = ("group", "permission__content_type", "content_object")
+
+
+@admin.register(TOTPDevice)
+class SecondFactorAdmin(SuperusersOwn):
+    """Set up with `manage.py add_staff_user --second-factor`; taken away here when a phone is lost. The key is never shown."""
+
+    list_display = ("user", "name", "confirmed", "last_used_at")
+    fields = ("user", "name", "confirmed")
+
+    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

@@ -1,0 +1,167 @@
+"""The admin's frame: signing in with all factors, and pages that show a person what their rights let them see."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django_otp import match_token, user_has_device
+
+from tenants.actors import AUTHENTICATOR, Actor, ActorKind
+from tenants.audit import record_audit
+from tenants.authentication import failures_from, wait_after_failures
+from tenants.context import acting_as, current_address
+from tenants.rate_limits import has_room
+from tenants.staff import is_fully_signed_in
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+else:
+    ModelAdmin = admin.ModelAdmin
+NOBODY = Actor(kind=ActorKind.STAFF, name="nobody")
+
+
+class SignInForm(AdminAuthenticationForm):
+    """Name, password and, for who has one, the code of the second factor. One message for every way to be wrong."""
+
+    code = forms.CharField(
+        required=False, label="Code", help_text="From your authenticator, if you have one.", max_length=20
+    )
+
+    def clean(self) -> dict[str, Any]:
+        wait = wait_after_failures(current_address(), kind="password")
+        if wait:
+            raise ValidationError(
+                f"Too many failed sign-ins from this address. Try again in {wait} s.", code="too_many"
+            )
+        try:
+            super().clean()
+            self._check_code()
+        except ValidationError as error:
+            self.user_cache = None
+            with acting_as(AUTHENTICATOR):
+                has_room(failures_from(current_address(), kind="password"))
+            _audit_failure(self.cleaned_data.get("username", ""))
+            raise ValidationError("Name, password or code is wrong.", code="invalid_login") from error
+        return self.cleaned_data
+
+    def _check_code(self) -> None:
+        user = self.get_user()
+        if user is None or not user_has_device(user):
+            return
+        device = match_token(user, self.cleaned_data.get("code", ""))
+        if device is None:
+            raise ValidationError("code")
+        user.otp_device = device  # type: ignore[attr-defined] # django_otp writes it into the session when the sign-in is done
+
+
+def _audit_failure(username: str) -> None:
+    actor = Actor(kind=ActorKind.SYSTEM, name="sign-in")
+    with acting_as(actor):
+        record_audit(
+            actor,
+            "user.refused",
+            subject_type="user",
+            subject_key=username[:100],
+            tenant_id=None,
+            after={"reason": "sign-in"},
+        )
+
+
+class OperatorSite(admin.AdminSite):
+    """flexgate's admin: reading for everybody with rights, a few acts, users and rights for superusers."""
+
+    site_header = site_title = "flexgate"
+    index_title = "Administration"
+    login_form = SignInForm
+    index_template = "console/index.html"
+    enable_nav_sidebar = False
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        user = request.user
+        return isinstance(user, User) and user.is_active and user.is_staff and is_fully_signed_in(request, user)
+
+    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        response = super().login(request, extra_context)
+        if request.method == "POST" and response.status_code == 200:
+            wait = wait_after_failures(current_address(), kind="password")
+            response.status_code = 429 if wait else 401
+            if wait:
+                response["Retry-After"] = str(wait)
+        return response
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Who looks at this admin page; set by the middleware that opened the context."""
+    actor = getattr(request, "actor", NOBODY)
+    return actor if isinstance(actor, Actor) else NOBODY
+
+
+class WalledAdmin(ModelAdmin):
+    """A read-only page over `visible_to`, for who holds `scope`. Changes are acts that call the same verbs as the API."""
+
+    scope = ""
+    list_per_page = 100
+    list_select_related: ClassVar[Any] = ()
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        rows: QuerySet[Any] = self.model.objects.visible_to(actor_of(request).with_scope(self.scope))
+        return rows.select_related(*self.list_select_related)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return actor_of(request).may(self.scope)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return actor_of(request).may(self.scope)
+
+    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class SuperusersOwn(ModelAdmin):
+    """A page that superusers alone see and change; every change is audited."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return actor_of(request).kind is ActorKind.OPERATOR
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.has_module_permission(request)
+
+    has_add_permission = has_module_permission
+    has_change_permission = has_delete_permission = has_view_permission
+
+    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> LogEntry:
+        self._audit(request, obj, "added", message)
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> LogEntry:
+        self._audit(request, obj, "changed", message)
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: "QuerySet[Any]") -> Any:
+        for obj in queryset:
+            self._audit(request, obj, "deleted", [])
+        return super().log_deletions(request, queryset)
+
+    def _audit(self, request: HttpRequest, obj: Model, act: str, message: Any) -> None:
+        name = str(obj._meta.model_name)
+        record_audit(
+            actor_of(request),
+            f"{name}.{act}",
+            subject_type=name,
+            subject_key=str(obj)[:100],
+            tenant_id=None,
+            after={"fields": message},
+        )

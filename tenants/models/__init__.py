@@ -1,0 +1,23 @@
+"""Every model of the ground floor, by room."""
+
+from tenants.models.directory import Tenant
+from tenants.models.grants import TenantGroupGrant, TenantUserGrant
+from tenants.models.records import AuditEntry, AuditHead, AuditSeal, Event, EventPosition, Unsealed
+from tenants.models.standing import Lease, RateBucket
+from tenants.models.tokens import Token, TokenReach
+
+__all__ = [
+    "AuditEntry",
+    "AuditHead",
+    "AuditSeal",
+    "Event",
+    "EventPosition",
+    "Lease",
+    "RateBucket",
+    "Tenant",
+    "TenantGroupGrant",
+    "TenantUserGrant",
+    "Token",
+    "TokenReach",
+    "Unsealed",
+]

@@ -1,0 +1,37 @@
+"""Token secrets: kept as hashes under numbered peppers. A new pepper is put first; old hashes are renewed as their tokens are used."""
+
+import hashlib
+import hmac
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+
+from tenants.keyrings import Keyring, parse_keyring
+from tenants.models import Token
+
+
+@cache
+def peppers() -> Keyring:
+    return parse_keyring(settings.FLEXGATE_TOKEN_PEPPERS, name="FLEXGATE_TOKEN_PEPPERS")
+
+
+def rehash(secret: str) -> dict[str, Any]:
+    """The two columns that keep `secret`, under the newest pepper."""
+    newest = peppers().newest
+    return {"secret_hash": _hash(secret, pepper=newest), "pepper": newest}
+
+
+def needs_rehash(token: Token) -> bool:
+    return token.pepper != peppers().newest
+
+
+def secret_matches(token: Token, secret: str) -> bool:
+    """Constant-time comparison with the stored keyed hash; False if its pepper is no longer configured."""
+    if token.pepper not in peppers().keys:
+        return False
+    return hmac.compare_digest(bytes(token.secret_hash), _hash(secret, pepper=token.pepper))
+
+
+def _hash(secret: str, *, pepper: str) -> bytes:
+    return hmac.new(peppers().keys[pepper], secret.encode(), hashlib.sha256).digest()
