@@ -11,6 +11,7 @@ from tenants.actors import Actor
 
 COLUMNS = (
     "serial_number",
+    "tenant_id",
     "tenant__slug",
     "config_id",
     "account_id",
@@ -60,7 +61,7 @@ def filter_entitlements(rows: "QuerySet[Entitlement]", query: Mapping[str, Any])
 
 def render_entitlement(row: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
     """The licence token is for those who may write; a stopped entitlement's token is of no use and not shown."""
-    shows_token = actor.may("entitlements:write") and row["status"] != "STOPPED"
+    shows_token = actor.may_on("entitlements:write", row["tenant_id"]) and row["status"] != "STOPPED"
     return {
         "serial_number": row["serial_number"],
         "tenant": row["tenant__slug"],

@@ -11,6 +11,7 @@ from django.db.models import Q
 from gateway.days import today
 from gateway.ledger.attribution import attribute
 from gateway.models import Assignment, Entitlement, LedgerEntry
+from gateway.operations import refuse_while_sent
 from gateway.placements import place
 from tenants.actors import Actor, system
 from tenants.audit import record_audit
@@ -50,6 +51,8 @@ def assign_serials(
                 for serial in unknown
             ]
             raise Problem("invalid", f"Unknown serials: {', '.join(unknown[:5])}.", errors=errors)
+        if from_day <= today():
+            refuse_while_sent(wanted)
         made = [_assign_one(actor, serial, rows.get(serial), tenant, from_day) for serial in wanted]
         attribute(wanted, from_day)
         flip_owners(today(), serials=wanted)
@@ -174,6 +177,7 @@ def flip_owners(day: date, *, serials: Collection[str] | None = None) -> int:
             SET tenant_id = owner.tenant_id,
                 description = COALESCE(owner.description, ''),
                 labels = COALESCE(owner.labels, '{{}}'::jsonb),
+                operator_labels = CASE WHEN e.tenant_id IS NULL THEN e.operator_labels ELSE '{{}}'::jsonb END,
                 proposed_tenant = CASE WHEN owner.tenant_id IS NULL THEN e.proposed_tenant ELSE '' END
             FROM (
                 SELECT s.serial_number, a.tenant_id, a.description, a.labels

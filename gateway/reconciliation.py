@@ -198,6 +198,6 @@ def resolve_operation(actor: Actor, operation_id: UUID, *, done: bool, reason: s
             subject_type="operation",
             subject_key=row.id,
             tenant_id=row.tenant_id,
-            after={"done": done, "reason": reason},
+            after={"done": done},  # the reason is written for the operator: it stands in the evidence
         )
         return find_operation(actor, operation_id)

@@ -26,6 +26,14 @@ OFFER_RULE = f"{owned_by()} AND ({WHOLE_TENANT} OR config_id = ANY({CONFIG_LIST}
 # A write is a narrowed token's if all its serials are, or if its config is.
 OPERATION_RULE = f"""{owned_by()} AND ({WHOLE_TENANT} OR config_id = ANY({CONFIG_LIST})
     OR (serial_numbers <> '{{}}' AND serial_numbers::text[] <@ {SERIAL_LIST}))"""
+# Whoever plans a write for itself plans it about what it sees; the same is asked again when it is sent.
+OPERATION_CHECK = f"""{OPERATION_RULE} AND CASE
+    WHEN kind LIKE 'create_%' THEN true
+    WHEN kind IN ('update_config', 'enable_config', 'disable_config') THEN EXISTS (
+        SELECT 1 FROM gateway_config c WHERE c.id = config_id AND c.tenant_id = ANY({TENANT_LIST}))
+    ELSE serial_numbers <> '{{}}' AND NOT EXISTS (SELECT 1 FROM unnest(serial_numbers) AS named (serial) WHERE NOT EXISTS (
+        SELECT 1 FROM gateway_entitlement e WHERE e.serial_number = named.serial AND e.tenant_id = ANY({TENANT_LIST})))
+END"""
 ATTEMPT_RULE = (
     f"{owned_by()} AND ({WHOLE_TENANT} OR EXISTS (SELECT 1 FROM gateway_operation o WHERE o.id = operation_id))"
 )
@@ -70,7 +78,13 @@ def register_tables() -> None:
     )
     register_table("gateway_placement", tenant="SELECT", operator=READ_WRITE + ", DELETE", tenant_rule=PLACEMENT_RULE)
     # A tenant's own request writes its journal row; what came of it is written by the gateway.
-    register_table("gateway_operation", tenant="SELECT, INSERT", operator=READ_WRITE, tenant_rule=OPERATION_RULE)
+    register_table(
+        "gateway_operation",
+        tenant="SELECT, INSERT",
+        operator=READ_WRITE,
+        tenant_rule=OPERATION_RULE,
+        tenant_check=OPERATION_CHECK,
+    )
     register_table("gateway_attempt", tenant="SELECT", operator=READ_WRITE, tenant_rule=ATTEMPT_RULE)
     register_table("gateway_pointsfetch", operator="SELECT, INSERT")
     register_table("gateway_accountday", operator=READ_WRITE)

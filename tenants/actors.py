@@ -59,13 +59,18 @@ class Actor:
         """The same actor for one request that needs `scope`: a staff user is left with the tenants on which they hold it."""
         if self.kind is not ActorKind.STAFF:
             return self
-        left = tuple(tenant for tenant in self.tenant_ids if scope in self.scopes_by_tenant.get(tenant, frozenset()))
-        return replace(self, tenant_ids=left)
+        left = tuple(tenant for tenant in self.tenant_ids if scope in self.scopes_on(tenant))
+        shared = frozenset.intersection(*(self.scopes_on(tenant) for tenant in left)) if left else frozenset()
+        return replace(self, tenant_ids=left, scopes=shared)
+
+    def may_on(self, scope: str, tenant_id: UUID | None) -> bool:
+        """Whether the actor may do `scope` to a row of this tenant; what a list shows of each row can differ for staff."""
+        return self.kind is ActorKind.SYSTEM or scope in self.scopes_on(tenant_id)
 
     def scopes_on(self, tenant_id: UUID | None) -> frozenset[str]:
         """What the actor may do on one tenant: what it may hand on there, too."""
-        if self.kind is ActorKind.STAFF and tenant_id is not None:
-            return self.scopes_by_tenant.get(tenant_id, frozenset())
+        if self.kind is ActorKind.STAFF:
+            return self.scopes_by_tenant.get(tenant_id, frozenset()) if tenant_id is not None else frozenset()
         return self.scopes
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef
@@ -10,6 +11,9 @@ from tenants.models import AuditEntry, AuditHead, AuditSeal, Tenant, Unsealed
 from tenants.sealing import START, audit_keys, link_hash
 
 AT_ONCE = 1000
+LONGEST_WAIT = timedelta(
+    days=1
+)  # for the sealer; a gateway that was down longer has older entries, and a person can tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,9 @@ def check_audit(told: list[Head]) -> Verdict:
     for head in heads:
         if head.chain_id not in known:
             verdict.faults.append(f"The whole chain {head.chain_id} is gone; it stood at {head.position}.")
+    strays = AuditSeal.objects.count() - verdict.entries
+    if strays:
+        verdict.faults.append(f"{strays} seals belong to no tenant's chain.")
     _check_unsealed(verdict)
     return verdict
 
@@ -56,16 +63,9 @@ def _check_chain(verdict: Verdict, tenant_id: UUID | None, slug: str, heads: lis
             verdict.faults.append(f"{slug} {expected}: removed, with its seal ({seal.position - expected} in a row).")
         elif seal.previous_hash != previous:
             verdict.faults.append(f"{place}: the seal before it was replaced.")
-        if entry is None:
-            verdict.faults.append(f"{place}: the entry {seal.entry_id} was removed.")
-        elif seal.key_id not in audit_keys().keys:
-            verdict.faults.append(
-                f"{place}: its key {seal.key_id!r} is not in FLEXGATE_AUDIT_KEYS, so it can't be checked."
-            )
-        elif entry.tenant_id != tenant_id or seal.hash != link_hash(
-            entry, position=seal.position, previous=seal.previous_hash, key_id=seal.key_id
-        ):
-            verdict.faults.append(f"{place}: the entry {seal.entry_id} ({entry.action}) was changed.")
+        fault = _why_unsound(seal, entry, tenant_id)
+        if fault is not None:
+            verdict.faults.append(f"{place}: {fault}")
         head = by_position.pop(seal.position, None)
         if head is not None and head.hash != seal.hash:
             verdict.faults.append(f"{place}: rewritten after its head was told.")
@@ -75,24 +75,37 @@ def _check_chain(verdict: Verdict, tenant_id: UUID | None, slug: str, heads: lis
         verdict.faults.append(f"{slug} {position}: cut off; its head was told, and the chain ends at {expected - 1}.")
 
 
+def _why_unsound(seal: AuditSeal, entry: AuditEntry | None, tenant_id: UUID | None) -> str | None:
+    if entry is None:
+        return f"the entry {seal.entry_id} was removed."
+    if seal.key_id not in audit_keys().keys:
+        return f"its key {seal.key_id!r} is not in FLEXGATE_AUDIT_KEYS, so it can't be checked."
+    if entry.tenant_id != tenant_id or seal.hash != link_hash(seal, entry):
+        return f"the entry {seal.entry_id} ({entry.action}) or its seal was changed."
+    if seal.sealed_at - entry.at > LONGEST_WAIT:
+        return f"the entry {seal.entry_id} ({entry.action}) says {entry.at:%Y-%m-%d %H:%M}, long before it was sealed."
+    return None
+
+
 def _pairs(tenant_id: UUID | None) -> Iterator[tuple[AuditSeal, AuditEntry | None]]:
-    position = 0
-    while True:
-        rows = AuditSeal.objects.of_chain(tenant_id).filter(position__gt=position).order_by("position")
-        seals = list(rows[:AT_ONCE])
-        if not seals:
-            return
+    rows = AuditSeal.objects.of_chain(tenant_id).order_by("position")
+    seals = list(rows[:AT_ONCE])
+    while seals:
         entries: Mapping[UUID, AuditEntry] = AuditEntry.objects.in_bulk([seal.entry_id for seal in seals])
         for seal in seals:
             yield seal, entries.get(seal.entry_id)
-        position = seals[-1].position
+        seals = list(rows.filter(position__gt=seals[-1].position)[:AT_ONCE])
 
 
 def _check_unsealed(verdict: Verdict) -> None:
     unsealed = AuditEntry.objects.filter(~Exists(AuditSeal.objects.filter(entry_id=OuterRef("id"))))
-    waiting = Exists(Unsealed.objects.filter(subject_id=OuterRef("id")))
+    waiting = Exists(Unsealed.objects.filter(subject_id=OuterRef("id"), kind="audit"))
     for entry in unsealed.filter(~waiting).order_by("id")[:100]:
         verdict.faults.append(f"The entry {entry.id} ({entry.action}) was inserted past the trail.")
+    queued = Unsealed.objects.filter(kind="audit")
+    gone = queued.filter(~Exists(AuditEntry.objects.filter(id=OuterRef("subject_id"))))
+    for row in gone.order_by("subject_id")[:100]:
+        verdict.faults.append(f"The entry {row.subject_id} was removed before it was sealed.")
     tail = unsealed.filter(waiting).order_by("id")
     verdict.tail = tail.count()
     first = tail.first()

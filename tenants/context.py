@@ -19,8 +19,12 @@ ROLE_BY_KIND = {
     ActorKind.STAFF: "flexgate_tenant",
     ActorKind.AUTHENTICATOR: "flexgate_auth",
 }
-Standing = tuple[str, str, str, str, str]  # role, tenants, narrowed ("yes" or "no"), serials, configs
-NOBODY: Standing = ("none", "", "yes", "", "")
+Standing = tuple[str, str, str, str, str, str]  # role, tenants, narrowed ("yes" or "no"), serials, configs, token
+NOBODY: Standing = ("none", "", "yes", "", "", "")
+# pg_temp last: a temporary table must never stand before one of ours.
+BECOME = """SELECT set_config('role', %s, true), set_config('flexgate.tenants', %s, true), set_config('flexgate.narrowed', %s, true),
+    set_config('flexgate.serials', %s, true), set_config('flexgate.configs', %s, true), set_config('flexgate.token', %s, true),
+    set_config('search_path', 'public, pg_temp', true)"""
 
 _standing: ContextVar[Standing | None] = ContextVar("flexgate_standing", default=None)
 _address: ContextVar[str] = ContextVar("flexgate_address", default="")
@@ -55,19 +59,16 @@ def refuse_open_context(what: str) -> None:
 
 def _standing_of(actor: Actor) -> Standing:
     tenants = ",".join(str(tenant_id) for tenant_id in actor.tenant_ids)
+    token = str(actor.token_id or "")
     if actor.reach is None:
-        return ROLE_BY_KIND[actor.kind], tenants, "no", "", ""
+        return ROLE_BY_KIND[actor.kind], tenants, "no", "", "", token
     serials, configs = sorted(actor.reach.entitlements), sorted(actor.reach.configs)
-    return ROLE_BY_KIND[actor.kind], tenants, "yes", ",".join(serials), ",".join(map(str, configs))
+    return ROLE_BY_KIND[actor.kind], tenants, "yes", ",".join(serials), ",".join(map(str, configs)), token
 
 
 def _set_standing(standing: Standing) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('role', %s, true), set_config('flexgate.tenants', %s, true), set_config('flexgate.narrowed', %s, true), "
-            "set_config('flexgate.serials', %s, true), set_config('flexgate.configs', %s, true)",
-            standing,
-        )
+        cursor.execute(BECOME, standing)
 
 
 def current_request_id() -> str:

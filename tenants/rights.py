@@ -1,9 +1,15 @@
 """Which role may do what with the ground floor's tables, and with those of Django's own apps that staff sign in with."""
 
-from tenants.rls import owned_by, register_table, unnarrowed
+from tenants.rls import ASKING_ID, WHOLE_TENANT, owned_by, register_table, unnarrowed
 
 APPEND = "SELECT, INSERT"
 READ_WRITE = "SELECT, INSERT, UPDATE"
+READABLE_COLUMNS = (
+    "id, tenant_id, name, scopes, allowed_ips, ancestors, narrowed, created_at, created_by, expires_at, revoked_at, "
+    "last_used_at, last_used_from"
+)
+# A narrowed token knows itself and what it made.
+TOKEN_RULE = f"{owned_by()} AND ({WHOLE_TENANT} OR id = {ASKING_ID} OR {ASKING_ID} = ANY(ancestors))"
 EVERYTHING = "SELECT, INSERT, UPDATE, DELETE"
 
 
@@ -12,11 +18,11 @@ def register_tables() -> None:
     register_table("tenants_tenant", tenant="SELECT", operator=READ_WRITE, auth="SELECT", tenant_rule=owned_by("id"))
     register_table(
         "tenants_token",
-        tenant=READ_WRITE,
+        tenant=f"SELECT ({READABLE_COLUMNS}), INSERT, UPDATE (revoked_at, expires_at)",
         operator=READ_WRITE,
         # A hash made with an older pepper is renewed by whoever shows its secret.
         auth="SELECT, UPDATE (last_used_at, last_used_from, secret_hash, pepper)",
-        tenant_rule=owned_by(),
+        tenant_rule=TOKEN_RULE,
     )
     register_table("tenants_tokenreach", tenant=APPEND, operator=APPEND, auth="SELECT", tenant_rule=owned_by())
     # Append-only by privilege: nobody at run time may change or remove what was written down. Triggers say the same to the owner.

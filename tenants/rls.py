@@ -12,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 TENANT_LIST = "string_to_array(nullif(current_setting('flexgate.tenants', true), ''), ',')::uuid[]"
 SERIAL_LIST = "string_to_array(nullif(current_setting('flexgate.serials', true), ''), ',')"
 CONFIG_LIST = "string_to_array(nullif(current_setting('flexgate.configs', true), ''), ',')::bigint[]"
+ASKING_ID = "nullif(current_setting('flexgate.token', true), '')::uuid"
 WHOLE_TENANT = (
     "current_setting('flexgate.narrowed', true) = 'no'"  # anything else, unset too, leaves only what is named
 )
@@ -73,6 +74,12 @@ def apply_grants(connection: BaseDatabaseWrapper) -> bool:
         cursor.execute("SELECT obj_description('tenants_tenant'::regclass, 'pg_class')")
         if cursor.fetchone() == (digest,):
             return False
+        cursor.execute("SELECT quote_ident(current_database())")
+        database = cursor.fetchone()[0]
+        cursor.execute(f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC")
+        cursor.execute(
+            f"GRANT TEMPORARY ON DATABASE {database} TO flexgate_operator"
+        )  # statement lines are copied through one
         cursor.execute("GRANT USAGE ON SCHEMA public TO flexgate, flexgate_tenant, flexgate_operator, flexgate_auth")
         cursor.execute("GRANT SELECT ON django_migrations TO flexgate")  # readiness compares it with the code
         for statement in statements:

@@ -8,13 +8,14 @@ import hashlib
 import hmac
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
 
 from tenants import clock
@@ -23,30 +24,40 @@ from tenants.context import acting_as
 from tenants.events import record_event
 from tenants.keyrings import Keyring, parse_keyring
 from tenants.leases import lease_for
-from tenants.models import AuditEntry, AuditHead, AuditSeal, Tenant, Unsealed
+from tenants.models import AuditEntry, AuditHead, AuditSeal, Lease, Tenant, Unsealed
 
 SEALER = system("sealer")
 LEASE = 60  # seconds
 BATCH = 2000
 START = "0" * 64  # what the first entry of a chain follows
 PLACE_EVENTS = """
-    WITH batch AS (
+    WITH batch AS MATERIALIZED (
         SELECT e.id, e.tenant_id FROM tenants_unsealed u JOIN tenants_event e ON e.id = u.subject_id
-        WHERE u.kind = 'event' ORDER BY e.id LIMIT %s
-    ), numbered AS (
-        SELECT id, tenant_id, row_number() OVER (PARTITION BY tenant_id ORDER BY id) AS own, row_number() OVER (ORDER BY id) AS every
-        FROM batch
-    ), placed AS (
-        INSERT INTO tenants_eventposition (event_id, tenant_id, position, operator_position)
-        SELECT n.id, n.tenant_id,
-            n.own + coalesce((
-                SELECT max(p.position) FROM tenants_eventposition p WHERE p.tenant_id IS NOT DISTINCT FROM n.tenant_id
-            ), 0),
-            n.every + coalesce((SELECT max(p.operator_position) FROM tenants_eventposition p), 0)
-        FROM numbered n ORDER BY n.every
-        RETURNING event_id
-    )
-    DELETE FROM tenants_unsealed WHERE subject_id IN (SELECT event_id FROM placed)
+        LEFT JOIN tenants_eventposition p ON p.event_id = e.id
+        WHERE u.kind = 'event' AND p.event_id IS NULL ORDER BY e.id LIMIT %s
+    ), heads AS MATERIALIZED (  -- one look per tenant, each by index: IS NOT DISTINCT FROM has none
+        SELECT t.tenant_id, CASE
+            WHEN t.tenant_id IS NULL THEN (SELECT max(p.position) FROM tenants_eventposition p WHERE p.tenant_id IS NULL)
+            ELSE (SELECT max(p.position) FROM tenants_eventposition p WHERE p.tenant_id = t.tenant_id)
+        END AS position
+        FROM (SELECT DISTINCT tenant_id FROM batch) t
+    ), last AS MATERIALIZED (SELECT max(p.operator_position) AS position FROM tenants_eventposition p)
+    INSERT INTO tenants_eventposition (event_id, tenant_id, position, operator_position)
+    SELECT b.id, b.tenant_id,
+        coalesce(h.position, 0) + row_number() OVER (PARTITION BY b.tenant_id ORDER BY b.id),
+        coalesce(last.position, 0) + row_number() OVER (ORDER BY b.id)
+    FROM batch b JOIN heads h ON h.tenant_id IS NOT DISTINCT FROM b.tenant_id CROSS JOIN last
+"""
+FORGET_PLACED = """
+    DELETE FROM tenants_unsealed u USING tenants_eventposition p WHERE u.kind = 'event' AND p.event_id = u.subject_id
+"""
+NEXT_ENTRIES = """
+    SELECT e.id FROM tenants_unsealed u JOIN tenants_auditentry e ON e.id = u.subject_id
+    LEFT JOIN tenants_auditseal s ON s.entry_id = e.id
+    WHERE u.kind = 'audit' AND s.entry_id IS NULL ORDER BY e.id LIMIT %s
+"""
+FORGET_SEALED = """
+    DELETE FROM tenants_unsealed u USING tenants_auditseal s WHERE u.kind = 'audit' AND s.entry_id = u.subject_id
 """
 log = structlog.get_logger("flexgate.audit")
 
@@ -67,59 +78,65 @@ def seal_audit() -> int:
 
 
 def _while_leased(name: str, kind: str, work: Callable[[], int]) -> int:
-    with acting_as(SEALER):
-        if not Unsealed.objects.filter(kind=kind).exists():
-            return 0
+    """Batch after batch, each its own transaction, which holds the lease's row for exactly as long as it lasts."""
     total = 0
-    with lease_for(name, seconds=LEASE) as held:
-        while held is not None:
-            with acting_as(SEALER):
-                done = work()
-            total += done
-            if done < BATCH:
-                break
-    return total
+    while True:
+        with acting_as(SEALER):
+            if not Unsealed.objects.filter(kind=kind).exists():
+                return total
+            Lease.objects.bulk_create([Lease(name=name)], ignore_conflicts=True)
+            held = Lease.objects.select_for_update(skip_locked=True).filter(name=name).first()
+            done = work() if held is not None else 0
+        total += done
+        if done < BATCH:
+            return total
 
 
 def _place_events() -> int:
     with connection.cursor() as cursor:
         cursor.execute(PLACE_EVENTS, [BATCH])
-        return int(cursor.rowcount)
+        placed = int(cursor.rowcount)
+        cursor.execute(FORGET_PLACED)
+    return placed
 
 
 def _link_entries() -> int:
-    waiting = Unsealed.objects.filter(kind="audit").order_by("subject_id").values("subject_id")[:BATCH]
-    entries = list(AuditEntry.objects.filter(id__in=waiting).order_by("id"))
+    with connection.cursor() as cursor:
+        cursor.execute(NEXT_ENTRIES, [BATCH])
+        entries = list(AuditEntry.objects.filter(id__in=[row[0] for row in cursor.fetchall()]).order_by("id"))
     chains: dict[UUID | None, list[AuditEntry]] = defaultdict(list)
     for entry in entries:
         chains[entry.tenant_id].append(entry)
-    seals = []
-    for tenant_id, chain in chains.items():
-        last = AuditSeal.objects.of_chain(tenant_id).order_by("-position").first()
-        position, previous = (last.position, last.hash) if last else (0, START)
-        for entry in chain:
-            position += 1
-            key_id = audit_keys().newest
-            sealed = link_hash(entry, position=position, previous=previous, key_id=key_id)
-            seals.append(
-                AuditSeal(
-                    entry_id=entry.id,
-                    tenant_id=tenant_id,
-                    position=position,
-                    previous_hash=previous,
-                    hash=sealed,
-                    key_id=key_id,
-                )
-            )
-            previous = sealed
+    seals = [seal for tenant_id, chain in chains.items() for seal in _seal_chain(tenant_id, chain)]
     AuditSeal.objects.bulk_create(seals, batch_size=500)
-    Unsealed.objects.filter(subject_id__in=[entry.id for entry in entries]).delete()
+    with connection.cursor() as cursor:
+        cursor.execute(FORGET_SEALED)
     return len(entries)
 
 
-def link_hash(entry: AuditEntry, *, position: int, previous: str, key_id: str) -> str:
-    """HMAC-SHA256 over the entry's place, its predecessor and all that it says. Whoever owns the database but not the key can't make it."""
+def _seal_chain(tenant_id: UUID | None, chain: list[AuditEntry]) -> Iterator[AuditSeal]:
+    last = AuditSeal.objects.of_chain(tenant_id).order_by("-position").first()
+    position, previous, now = (last.position, last.hash, clock.now()) if last else (0, START, clock.now())
+    for entry in chain:
+        position += 1
+        seal = AuditSeal(
+            entry_id=entry.id,
+            tenant_id=tenant_id,
+            position=position,
+            previous_hash=previous,
+            key_id=audit_keys().newest,
+            sealed_at=now,
+        )
+        seal.hash = previous = link_hash(seal, entry)
+        yield seal
+
+
+def link_hash(seal: AuditSeal, entry: AuditEntry) -> str:
+    """HMAC-SHA256 over the place, the predecessor and all that the entry says. Whoever owns the database but not the key can't make it."""
     said = {
+        "position": seal.position,
+        "previous": seal.previous_hash,
+        "sealed_at": seal.sealed_at.isoformat(),
         "id": str(entry.id),
         "at": entry.at.isoformat(),
         "tenant": str(entry.tenant_id or ""),
@@ -132,8 +149,15 @@ def link_hash(entry: AuditEntry, *, position: int, previous: str, key_id: str) -
         "before": entry.before,
         "after": entry.after,
     }
-    text = json.dumps([position, previous, said], sort_keys=True, separators=(",", ":"), cls=DjangoJSONEncoder)
-    return hmac.new(audit_keys().keys[key_id], text.encode(), hashlib.sha256).hexdigest()
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), default=_exactly)
+    return hmac.new(audit_keys().keys[seal.key_id], text.encode(), hashlib.sha256).hexdigest()
+
+
+def _exactly(value: Any) -> Any:
+    """A number with a fraction must not read like the text of it."""
+    if isinstance(value, Decimal):
+        return {"number": str(value)}
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 def tell_heads() -> int:

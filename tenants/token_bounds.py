@@ -52,10 +52,16 @@ def bound_token(actor: Actor, wish: "TokenWish", *, tenant: Tenant | None, maker
     )
 
 
-def refuse_beyond(actor: Actor, token: Token) -> None:
-    """Problem `insufficient_scope` where `token` may do more than `actor`: a small token can't end or copy a big one."""
+def refuse_beyond(actor: Actor, token: Token, maker: Token | None) -> None:
+    """Problem `insufficient_scope` where `token` is not `actor`'s to end or copy: one that may do more, or, for a token that was
+    itself made by a token, whatever is not of its own making. `maker` is the tenant's token that asks, if one does.
+    """
     if actor.kind is ActorKind.SYSTEM or token.id == actor.token_id or actor.token_id in token.ancestors:
         return
+    if maker is not None and maker.ancestors:
+        raise Problem(
+            "insufficient_scope", "A token that was made by another looks after itself and what it made alone."
+        )
     if not expand_scopes(token.scopes) <= actor.scopes_on(token.tenant_id):
         raise Problem("insufficient_scope", "This token may do more than yours; ask for it with one that may as much.")
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import Q
 
 from tenants import clock, ids
-from tenants.actors import Actor
+from tenants.actors import Actor, ActorKind
 from tenants.audit import record_audit
 from tenants.context import acting_as
 from tenants.models import Tenant, Token, TokenReach
@@ -50,7 +50,7 @@ def issue_token(actor: Actor, *, tenant: Tenant | None, **wish: Any) -> IssuedTo
     """
     asked = TokenWish(**wish)
     with acting_as(actor):
-        maker = Token.objects.filter(id=actor.token_id, tenant__isnull=False).first() if actor.token_id else None
+        maker = find_maker(actor)
         bounded = bound_token(actor, asked, tenant=tenant, maker=maker)
         token_id, secret = ids.new_id(), make_secret()
         row = Token.objects.create(
@@ -81,6 +81,13 @@ def issue_token(actor: Actor, *, tenant: Tenant | None, **wish: Any) -> IssuedTo
     return IssuedToken(row=row, text=text, secret=secret)
 
 
+def find_maker(actor: Actor) -> Token | None:
+    """The tenant's token that asks; None for the operator, staff and the gateway itself."""
+    if actor.kind is not ActorKind.TENANT or actor.token_id is None:
+        return None
+    return Token.objects.visible_to(actor).filter(id=actor.token_id).first()
+
+
 def _ancestors(asked: TokenWish, maker: Token | None) -> list[UUID]:
     if asked.ancestors is not None:  # a rotated token takes its predecessor's place
         return list(asked.ancestors)
@@ -94,7 +101,7 @@ def revoke_token(actor: Actor, *, tenant_slug: str | None, token_id: UUID) -> To
     """
     with acting_as(actor):
         token = _lock_token(actor, tenant_slug, token_id)
-        refuse_beyond(actor, token)
+        refuse_beyond(actor, token, find_maker(actor))
         if token.revoked_at is None:
             _end(actor, token)
     return token
@@ -106,7 +113,7 @@ def revoke_all_tokens(actor: Actor, *, tenant: Tenant) -> int:
         rows = Token.objects.visible_to(actor).filter(tenant=tenant, revoked_at__isnull=True)
         live = list(rows.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=clock.now())).select_for_update())
         for token in live:
-            refuse_beyond(actor, token)
+            refuse_beyond(actor, token, find_maker(actor))
             _end(actor, token)
     return len(live)
 
@@ -118,7 +125,7 @@ def rotate_token(actor: Actor, *, tenant_slug: str, token_id: UUID, overlap: tim
     """
     with acting_as(actor):
         old = _lock_token(actor, tenant_slug, token_id)
-        refuse_beyond(actor, old)
+        refuse_beyond(actor, old, find_maker(actor))
         now = clock.now()
         if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
             raise Problem("state_conflict", "This token has ended; issue a new one instead.")

@@ -15,7 +15,6 @@ from gateway.reconciliation import resolve_operation
 from tenants.api import ApiView
 from tenants.api.fields import StrictBooleanField, StrictCharField
 from tenants.context import acting_as
-from tenants.problems import Problem
 
 
 class OperationPageSerializer(serializers.Serializer[Any]):
@@ -78,9 +77,7 @@ class CancelView(ApiView):
         self.read_body(serializers.Serializer)
         with acting_as(self.actor):
             kind = find_operation(self.actor, operation_id).kind
-        scope = "configs:write" if kind.endswith("_config") else "entitlements:write"
-        if not self.actor.may(scope):
-            raise Problem("insufficient_scope", f"This token lacks the scope {scope}.")
+        self.require_scope("configs:write" if kind.endswith("_config") else "entitlements:write")
         return Response(describe_operation(cancel_operation(self.actor, operation_id), self.actor))
 
 

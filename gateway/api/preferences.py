@@ -58,9 +58,7 @@ def answer_unfinished(outcome: Outcome, actor: Actor) -> Response | None:
         location = f"/api/v1/operations/{operation.id}"
         return Response(described, status=202, headers=headers | {"Location": location, "Retry-After": RETRY_AFTER})
     if operation.state == State.FAILED:
-        # A serial that another customer holds was never sent: with the operation the two refusals could be told apart.
-        hidden = (operation.error or {}).get("code") == "not_available" and not actor.sees_every_tenant
-        problem = as_problem(operation.error or {}, actor, extra={} if hidden else described)
+        problem = as_problem(operation.error or {}, actor, extra=described)
         problem.headers |= headers
         raise problem
     return None

@@ -102,6 +102,19 @@ def refuse_if_in_progress(*, serial_numbers: Sequence[str] = (), config_id: int 
             )
 
 
+def refuse_while_sent(serial_numbers: Sequence[str]) -> None:
+    """Problem `in_progress` while FortiFlex is being asked about one of these: whose the outcome is must not change under way.
+
+    Inside an open context of the operator or the gateway, which holds the entitlements' locks.
+    """
+    if Operation.objects.filter(state=State.SENT, serial_numbers__overlap=list(serial_numbers)).exists():
+        raise Problem(
+            "in_progress",
+            "A change of one of these is being made right now. Try again when it is settled.",
+            headers={"Retry-After": "10"},
+        )
+
+
 CONFIG_CHANGES = (Operation.Kind.UPDATE_CONFIG, Operation.Kind.ENABLE_CONFIG, Operation.Kind.DISABLE_CONFIG)
 
 

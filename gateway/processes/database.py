@@ -1,5 +1,7 @@
 """Bring the database up to date: roles, migrations as the owner, then grants and row rules."""
 
+from typing import Any
+
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
@@ -31,10 +33,31 @@ def prepare_database(*, verbosity: int = 0) -> bool:
             if pending:
                 call_command("migrate", database="owner", interactive=False, verbosity=verbosity)
             changed = apply_grants(connection)
+            _refuse_powerful_login(cursor)
             cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
     finally:
         connection.close()
     return pending or changed
+
+
+def _refuse_powerful_login(cursor: Any) -> None:
+    """The gateway's login has no right of its own: one that inherits, or sees past row-level security, takes the wall away unnoticed."""
+    login = settings.DATABASES["default"]["USER"]
+    cursor.execute(
+        "SELECT rolsuper OR rolbypassrls, has_table_privilege(rolname, 'tenants_token', 'SELECT') FROM pg_roles WHERE rolname = %s",
+        [login],
+    )
+    powerful, inherits = cursor.fetchone() or (False, False)
+    if powerful:
+        raise DatabaseNotPrepared(
+            f"The role {login} is a superuser or bypasses row-level security; use one that does not."
+        )
+    if inherits:
+        groups = ", ".join(GROUP_ROLES)
+        raise DatabaseNotPrepared(
+            f"The role {login} inherits its groups' rights. As a superuser:\n"
+            f"ALTER ROLE {login} NOINHERIT; REVOKE {groups} FROM {login}; GRANT {groups} TO {login};"
+        )
 
 
 def _require_roles(connection: object) -> None:

@@ -6,10 +6,9 @@ from datetime import date
 
 from gateway.catalogue import Form, find_product_type, form_of
 from gateway.models import ApiUser, Config, Entitlement, Operation
-from gateway.operations import JOURNAL, Plan, refuse_if_in_progress
+from gateway.operations import Plan
 from gateway.provisioning import checks
 from gateway.provisioning.estimates import points_of_config
-from gateway.provisioning.failures import NOT_AVAILABLE
 from gateway.provisioning.idempotency import (
     IdempotencyKey,
     Outcome,
@@ -108,22 +107,13 @@ def _check_values(wish: Wish, config: Config) -> None:
 
 
 def _check_available(actor: Actor, wish: Wish) -> None:
-    """A serial that is in FortiFlex already can't be registered again. Whose it is, a stranger does not learn."""
+    """What is one's own already can't be registered again. Whether a stranger has it is asked when it is sent (provisioning.standing)."""
     serials = list(wish.serial_numbers or ())
     mine = sorted(
         Entitlement.objects.visible_to(actor).filter(serial_number__in=serials).values_list("serial_number", flat=True)
     )
     if mine:
         raise Problem("state_conflict", f"These are registered already: {', '.join(mine)}.")
-    with acting_as(JOURNAL):
-        taken = Entitlement.objects.filter(serial_number__in=serials, vanished_at__isnull=True).exists()
-    if taken:
-        raise Problem("not_available", NOT_AVAILABLE)
-    try:
-        refuse_if_in_progress(serial_numbers=serials)
-    except Problem:
-        # Whoever is registering it right now may be another tenant.
-        raise Problem("not_available", NOT_AVAILABLE) from None
 
 
 def _plan(wish: Wish, config: Config, form: Form, api_user: ApiUser, tenant: Tenant | None) -> Plan:

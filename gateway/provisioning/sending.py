@@ -25,6 +25,7 @@ from gateway.operations import (
     settle_unknown,
 )
 from gateway.provisioning.failures import explain_failure
+from gateway.provisioning.standing import why_unsendable
 from gateway.provisioning.writes.registry import WRITES
 from gateway.provisioning.writes.write import NotOurs, Stored, WrongAnswer
 from gateway.tags import make_tag
@@ -44,6 +45,9 @@ def send_operation(operation_id: UUID) -> Operation:
         operation = claim_planned(operation_id)
         if operation is None:
             return Operation.objects.select_related("tenant").get(id=operation_id)
+        if (reason := why_unsendable(operation)) is not None:
+            settle_failed(operation, code="not_available", detail=reason)
+            return operation
         attempt = _open_attempt(operation)
     followups: list[UUID] = []
     client = client_for(operation.api_user, interactive=True)

@@ -109,7 +109,10 @@ def _resize(
         alone = not others and not config.offers.exists()
         owner = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None
         twin = _find_twin(row, config, wanted)
-    if alone and config.tenant_id == row.tenant_id:
+    own = alone and config.tenant_id == row.tenant_id
+    if actor.reach is not None and not (own and config.id in actor.reach.configs):
+        raise Problem("token_narrowed", "This would need another config, and your token is narrowed to those it names.")
+    if own:
         return update_config(actor, config.id, parameters=wanted, deferred=deferred)
     if twin is not None:
         return twin.id

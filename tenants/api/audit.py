@@ -14,7 +14,8 @@ from rest_framework.response import Response
 from tenants.actors import Actor
 from tenants.api.base import ApiView
 from tenants.bodies import dump_json
-from tenants.models import AuditEntry, AuditSeal, Token
+from tenants.discretion import OPERATOR, is_hidden, own_names
+from tenants.models import AuditEntry, AuditSeal
 from tenants.problems import Problem
 from tenants.sealing import seal_audit
 
@@ -68,10 +69,8 @@ class AuditView(ApiView):
     )
     def get(self, request: Request) -> Response:
         rows = find_entries(self.actor, self.read_query(AuditFilterSerializer, paged=True))
-        names = own_tokens(self.actor)
-        return Response(
-            self.page(rows, keys=("id",), descending=True, render=lambda row: render_entry(row, self.actor, names))
-        )
+        names = own_names(self.actor)
+        return Response(self.page(rows, keys=("id",), descending=True, render=lambda row: render_entry(row, names)))
 
 
 class AuditExportView(ApiView):
@@ -91,8 +90,8 @@ class AuditExportView(ApiView):
         rows = find_entries(self.actor, self.read_query(AuditFilterSerializer)).order_by("id")
         if rows[MOST_LINES : MOST_LINES + 1].exists():
             raise Problem("invalid", f"More than {MOST_LINES} entries; narrow the export with from and to.")
-        names = own_tokens(self.actor)
-        response = HttpResponse(_lines(rows, self.actor, names), content_type="application/x-ndjson")
+        names = own_names(self.actor)
+        response = HttpResponse(_lines(rows, names), content_type="application/x-ndjson")
         response["Content-Disposition"] = 'attachment; filename="audit.jsonl"'
         return response
 
@@ -110,21 +109,14 @@ def find_entries(actor: Actor, query: dict[str, Any]) -> "QuerySet[AuditEntry]":
     return rows
 
 
-def own_tokens(actor: Actor) -> set[str] | None:
-    """How the caller's own tokens are written down; None = everybody's act may be shown in full."""
-    if actor.sees_every_tenant:
-        return None
-    return {f"token {token_id}" for token_id in Token.objects.visible_to(actor).values_list("id", flat=True)}
-
-
-def render_entry(row: Any, actor: Actor, own: set[str] | None) -> dict[str, Any]:
+def render_entry(row: Any, own: frozenset[str] | None) -> dict[str, Any]:
     """What the operator did for a tenant is the tenant's to know; which person or machine of the operator did it, and from where, is not."""
-    hidden = own is not None and row.actor not in own
+    hidden = is_hidden(row.actor, own)
     return {
         "id": row.id,
         "at": row.at,
         "tenant": row.tenant.slug if row.tenant else None,
-        "actor": "operator" if hidden else row.actor,
+        "actor": OPERATOR if hidden else row.actor,
         "address": "" if hidden else row.address,
         "action": row.action,
         "subject": {"type": row.subject_type, "id": row.subject_key},
@@ -136,5 +128,5 @@ def render_entry(row: Any, actor: Actor, own: set[str] | None) -> dict[str, Any]
     }
 
 
-def _lines(rows: Iterable[Any], actor: Actor, own: set[str] | None) -> bytes:
-    return b"".join(dump_json(render_entry(row, actor, own)) + b"\n" for row in rows)
+def _lines(rows: Iterable[Any], own: frozenset[str] | None) -> bytes:
+    return b"".join(dump_json(render_entry(row, own)) + b"\n" for row in rows)

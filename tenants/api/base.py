@@ -59,6 +59,13 @@ class ApiView(APIView):
         if scope is not None:
             request.user = actor.with_scope(scope)  # type: ignore[assignment] # a staff user's wall: the tenants on which they may do this
 
+    def require_scope(self, scope: str) -> None:
+        """A second scope that only shows once the body or the row is known; narrows staff like the first. Problem `insufficient_scope`."""
+        if not self.actor.may(scope):
+            record_refusal(self.actor, "insufficient_scope", method=str(self.request.method), path=self._route())
+            raise Problem("insufficient_scope", f"This token lacks the scope {scope}.")
+        self.request.user = self.actor.with_scope(scope)  # type: ignore[assignment]
+
     def _why_refused(self, actor: Actor, method: str, scope: str | None) -> Problem | None:
         if method in self.operator_methods and not actor.sees_every_tenant:
             return Problem("operator_only", "Only the operator's tokens may do this.")

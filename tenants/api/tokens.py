@@ -9,10 +9,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from tenants.actors import Actor
 from tenants.api.base import ApiView
 from tenants.api.fields import NetworkField, StrictCharField, StrictIntegerField
 from tenants.context import acting_as
 from tenants.directory import find_tenant
+from tenants.discretion import OPERATOR, is_hidden, own_names
 from tenants.models import Token, TokenReach
 from tenants.problems import not_found
 from tenants.tokens import IssuedToken, issue_token, revoke_all_tokens, revoke_token, rotate_token
@@ -74,13 +76,12 @@ class TokenPageSerializer(serializers.Serializer[Any]):
     results = TokenSerializer(many=True)
 
 
-def render_token(token: Token, *, slug: str) -> dict[str, Any]:
+def render_token(token: Token, own: frozenset[str] | None, *, slug: str) -> dict[str, Any]:
     shown = (
         "id",
         "name",
         "scopes",
         "allowed_ips",
-        "created_by",
         "created_at",
         "expires_at",
         "revoked_at",
@@ -90,15 +91,16 @@ def render_token(token: Token, *, slug: str) -> dict[str, Any]:
     names: dict[str, list[Any]] = {"entitlement": [], "config": []}
     for row in token.reach.all():
         names[row.kind].append(int(row.key) if row.kind == TokenReach.Kind.CONFIG else row.key)
-    return {"tenant": slug, "parent_id": token.ancestors[-1] if token.ancestors else None} | {
+    maker = OPERATOR if is_hidden(token.created_by, own) else token.created_by
+    return {"tenant": slug, "created_by": maker, "parent_id": token.ancestors[-1] if token.ancestors else None} | {
         "entitlements": sorted(names["entitlement"]) if token.narrowed else None,
         "configs": sorted(names["config"]) if token.narrowed else None,
         **{name: getattr(token, name) for name in shown},
     }
 
 
-def render_new_token(issued: IssuedToken, *, slug: str) -> dict[str, Any]:
-    return render_token(issued.row, slug=slug) | {"secret": issued.secret, "token": issued.text}
+def render_new_token(issued: IssuedToken, actor: Actor, *, slug: str) -> dict[str, Any]:
+    return render_token(issued.row, own_names(actor), slug=slug) | {"secret": issued.secret, "token": issued.text}
 
 
 class TokensView(ApiView):
@@ -110,8 +112,9 @@ class TokensView(ApiView):
         self.read_query(paged=True)
         tenant = find_tenant(self.actor, slug)
         tokens = Token.objects.visible_to(self.actor).filter(tenant=tenant).prefetch_related("reach")
+        own = own_names(self.actor)
         return Response(
-            self.page(tokens, keys=("id",), descending=True, render=lambda token: render_token(token, slug=slug))
+            self.page(tokens, keys=("id",), descending=True, render=lambda token: render_token(token, own, slug=slug))
         )
 
     @extend_schema(
@@ -124,7 +127,7 @@ class TokensView(ApiView):
         with acting_as(self.actor):
             tenant = find_tenant(self.actor, slug)  # what is not yours is 404 before its body is looked at
             issued = issue_token(self.actor, tenant=tenant, **self.read_body(TokenCreateSerializer))
-            shown = render_new_token(issued, slug=slug)
+            shown = render_new_token(issued, self.actor, slug=slug)
         location = f"/api/v1/tenants/{slug}/tokens/{issued.row.id}"
         return Response(shown, status=201, headers={"Location": location})
 
@@ -149,7 +152,7 @@ class TokenView(ApiView):
         token = Token.objects.visible_to(self.actor).filter(id=token_id, tenant__slug=slug).first()
         if token is None:
             raise not_found()
-        return Response(render_token(token, slug=slug))
+        return Response(render_token(token, own_names(self.actor), slug=slug))
 
     @extend_schema(
         operation_id="revoke_token", responses={204: None}, summary="Revoke a token: refused from the next request on"
@@ -175,4 +178,4 @@ class TokenRotateView(ApiView):
             self.actor, tenant_slug=slug, token_id=token_id, overlap=timedelta(seconds=body["overlap_seconds"])
         )
         with acting_as(self.actor):
-            return Response(render_new_token(issued, slug=slug), status=201)
+            return Response(render_new_token(issued, self.actor, slug=slug), status=201)

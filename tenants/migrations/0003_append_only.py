@@ -44,6 +44,14 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunSQL(QUEUE, DROP),
         migrations.RunSQL(TRIGGERS, migrations.RunSQL.noop),
+        # What a token reaches is written by its own tenant alone: the pair must exist together.
+        migrations.RunSQL(
+            """ALTER TABLE tenants_token ADD CONSTRAINT token_and_tenant UNIQUE (id, tenant_id);
+            ALTER TABLE tenants_tokenreach ADD CONSTRAINT reach_is_of_its_tokens_tenant
+                FOREIGN KEY (token_id, tenant_id) REFERENCES tenants_token (id, tenant_id) DEFERRABLE INITIALLY DEFERRED;""",
+            """ALTER TABLE tenants_tokenreach DROP CONSTRAINT reach_is_of_its_tokens_tenant;
+            ALTER TABLE tenants_token DROP CONSTRAINT token_and_tenant;""",
+        ),
         # Rows that are rewritten at every request: no write-ahead log, and room in each page to rewrite in place.
         migrations.RunSQL(
             "ALTER TABLE tenants_ratebucket SET UNLOGGED; ALTER TABLE tenants_ratebucket SET (fillfactor = 50);",

@@ -65,7 +65,8 @@ class AuditSeal(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["tenant", "position"], nulls_distinct=False, name="one_entry_per_place_in_the_chain"
-            )
+            ),
+            models.CheckConstraint(condition=models.Q(position__gte=1), name="chains_begin_at_one"),
         ]
 
     def __str__(self) -> str:

@@ -15,7 +15,8 @@ class TokenQuerySet(models.QuerySet["Token"]):
         """Those of the actor's tenants; a narrowed token knows itself and what it made."""
         if actor.sees_every_tenant:
             return self
-        mine = self.filter(tenant_id__in=actor.tenant_ids)
+        # A tenant's role has no right to read the hash, or by which pepper it was made.
+        mine = self.filter(tenant_id__in=actor.tenant_ids).defer("secret_hash", "pepper")
         if actor.reach is None:
             return mine
         return mine.filter(Q(id=actor.token_id) | Q(ancestors__contains=[actor.token_id]))

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 import time_machine
 
+from gateway.days import today
 from gateway.models import Assignment, Operation
 from gateway.reconciliation import reconcile_operations
 from gateway.tags import join_tag, make_tag
 from tenants import clock
 from tenants.context import acting_as
 from tenants.models import Event
+from tests.gateway.ledger.scenes import give
 from tests.people import SETUP, People, make_client
 from tests.worlds import SandboxWorld
 
@@ -212,7 +214,63 @@ def test_a_foreign_serial_is_refused_as_one_that_fortiflex_refuses(people: Peopl
     with world.sandbox.at(clock.now()):
         world.sandbox.call("entitlements/hardware/create", configId=hardware, serialNumbers=["FGT60FTK20000002"])
     refused = people.acme.post("entitlements", {"config": hardware, "serial_numbers": ["FGT60FTK20000002"]}).json()
+    seen = [told.pop("operation") for told in (foreign, refused)]
     assert {**foreign, "request_id": ""} == {**refused, "request_id": ""}
+    assert [one["error"] for one in seen] == [{"code": "not_available", "detail": foreign["detail"]}] * 2
+    assert [one["state"] for one in seen] == ["failed", "failed"]
+    told = [event["type"] for event in people.acme.get("events").json()["results"]]
+    assert told.count("operation.failed") == 2
+    deferred = people.acme.post(
+        "entitlements", {"config": hardware, "serial_numbers": ["FGT60FTK20000001"]}, Prefer="respond-async"
+    )
+    assert deferred.status_code == 202
+
+
+def test_a_change_that_was_not_sent_before_the_hand_over_is_never_sent(people: People, world: SandboxWorld) -> None:
+    serial = world.sandbox.create_vm(world.config_id, skipPending=True)[0]
+    world.sync()
+    give([serial], "acme", today())
+    path = f"entitlements/{serial}"
+    body = {"description": "acme's own words", "labels": {"acme": "inside"}}
+    planned = people.acme.patch(path, body, Prefer="respond-async").json()["operation"]
+    give([serial], "globex", today())
+    calls = len(world.sandbox.calls)
+    reconcile_operations()
+    assert len(world.sandbox.calls) == calls
+    settled = people.acme.get(f"operations/{planned['id']}").json()
+    assert (settled["state"], settled["error"]["code"]) == ("failed", "not_available")
+    theirs = people.globex.get(path).json()
+    assert (theirs["description"], theirs["labels"], theirs["status"]) == ("", {}, "ACTIVE")
+    assert people.globex.patch(path, {"description": "ours"}).status_code == 200
+
+
+def test_an_outcome_found_after_the_hand_over_leaves_the_new_owners_words(people: People, world: SandboxWorld) -> None:
+    serial = world.sandbox.create_vm(world.config_id, skipPending=True)[0]
+    world.sync()
+    give([serial], "acme", today())
+    world.sandbox.plan_fault("entitlements/update", "cut", when="after")
+    body = {"description": "acme's own words", "labels": {"acme": "inside"}}
+    assert people.acme.patch(f"entitlements/{serial}", body).status_code == 202
+    give([serial], "globex", today())
+    with acting_as(SETUP):
+        Operation.objects.filter(state="unknown").update(next_check_at=clock.now())
+    reconcile_operations()
+    theirs = people.globex.get(f"entitlements/{serial}").json()
+    assert (theirs["description"], theirs["labels"]) == ("", {})
+    with acting_as(SETUP):
+        assert Operation.objects.filter(state="succeeded", kind="update_entitlement").count() == 1
+
+
+def test_no_owner_changes_while_fortiflex_is_being_asked(people: People, world: SandboxWorld) -> None:
+    serial = world.sandbox.create_vm(world.config_id)[0]
+    world.sync()
+    give([serial], "acme", today())
+    planned = people.acme.post(f"entitlements/{serial}/stop", Prefer="respond-async").json()["operation"]
+    with acting_as(SETUP):
+        Operation.objects.filter(id=planned["id"]).update(state="sent", sent_at=clock.now())
+    body = {"serials": [serial], "tenant": "globex", "from_day": str(today())}
+    refused = people.operator.post("assignments", body)
+    assert (refused.status_code, refused.json()["code"]) == (409, "in_progress")
 
 
 @pytest.mark.parametrize(

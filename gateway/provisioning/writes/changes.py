@@ -11,7 +11,12 @@ from gateway.fortiflex.records import Answer
 from gateway.models import Attempt, Entitlement, Operation
 from gateway.operations import Plan, digest_token
 from gateway.provisioning.writes.creates import parse_day
-from gateway.provisioning.writes.storing import store_changed_entitlement, store_labels, store_text
+from gateway.provisioning.writes.storing import (
+    is_still_theirs,
+    store_changed_entitlement,
+    store_labels,
+    store_text,
+)
 from gateway.provisioning.writes.write import Finding, Stored, Verdict
 from gateway.tags import join_tag, split_tag
 
@@ -55,6 +60,8 @@ class UpdateEntitlement:
     def store(self, operation: Operation, value: Entitlements) -> Stored:
         record = store_changed_entitlement(operation, value)
         intent = operation.intent
+        if not is_still_theirs(operation):
+            return Stored([record.serial_number], record.config_id)
         if intent.get("description") is not None:
             store_text(record.serial_number, description=intent["description"])
         if intent.get("labels") is not None or intent.get("operator_labels") is not None:

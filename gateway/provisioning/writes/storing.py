@@ -46,11 +46,24 @@ def foreign_serials(operation: Operation, serials: Sequence[str]) -> list[str]:
 
 
 def store_changed_entitlement(operation: Operation, found: Sequence[records.Entitlement]) -> records.Entitlement:
-    """The mirror row of the one entitlement that was changed. WrongAnswer if the answer is about another."""
+    """The mirror row of the one entitlement that was changed. WrongAnswer if the answer is about another.
+
+    Where it was handed over meanwhile, the text that came back is the old owner's: the new one's stays.
+    """
     if [record.serial_number for record in found] != operation.serial_numbers:
         raise WrongAnswer(f"The answer names {', '.join(record.serial_number for record in found)}.")
+    serial = found[0].serial_number
+    text = Entitlement.objects.filter(serial_number=serial).values_list("description", flat=True).first() or ""
     apply_entitlements(found, program_serial=operation.program_serial, account_id=operation.account_id)
+    if not is_still_theirs(operation):
+        store_text(serial, description=text)
     return found[0]
+
+
+def is_still_theirs(operation: Operation) -> bool:
+    """Whether the entitlement still belongs to whoever asked for the change."""
+    owners = Entitlement.objects.filter(serial_number=operation.serial_numbers[0]).values_list("tenant_id", flat=True)
+    return list(owners) == [operation.tenant_id]
 
 
 def store_text(serial: str, *, description: str) -> None:

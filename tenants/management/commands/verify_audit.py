@@ -38,7 +38,9 @@ class Command(BaseCommand):
             self.stdout.write(f"{verdict.tail} not sealed yet, from {verdict.oldest_in_tail} on.")
         if verdict.faults:
             raise CommandError(f"{len(verdict.faults)} faults.")
-        self.stdout.write("All hold.")
+        self.stdout.write(
+            "All hold." if told else "All hold. Without --heads a tail that was cut since the last head does not show."
+        )
 
 
 def _read_heads(path: Path) -> list[Head]:

@@ -1,0 +1,36 @@
+"""Whether a planned write may still be sent: between plan and sending, what it is about may have changed hands."""
+
+from gateway.models import Entitlement, Operation, UpstreamLane
+from gateway.operations import OPEN
+from gateway.provisioning.failures import NOT_AVAILABLE
+
+Kind = Operation.Kind
+ABOUT_AN_ENTITLEMENT = frozenset({Kind.UPDATE_ENTITLEMENT, Kind.STOP, Kind.REACTIVATE, Kind.RENEW_TOKEN})
+HANDED_OVER = "This entitlement was handed over before the change was sent; nothing was done."
+
+
+def why_unsendable(operation: Operation) -> str | None:
+    """The sentence that ends `operation` unsent; None = send it. In the transaction that claimed it, so that a hand-over waits or is seen."""
+    if operation.kind in ABOUT_AN_ENTITLEMENT:
+        row = Entitlement.objects.select_for_update(of=("self",)).get(serial_number=operation.serial_numbers[0])
+        return None if row.tenant_id == operation.tenant_id else HANDED_OVER
+    if operation.kind == Kind.CREATE_HARDWARE:
+        return NOT_AVAILABLE if _is_taken(operation) else None
+    return None
+
+
+def _is_taken(operation: Operation) -> bool:
+    """Whether somebody holds one of the serials or is registering it right now. Asked here and not before the plan: the refusal must look
+    like FortiFlex's own, journal row and event included, or it would tell that another customer has it.
+    """
+    serials = list(operation.intent.get("serial_numbers", ()))
+    UpstreamLane.objects.select_for_update().get(
+        api_user=operation.api_user_id
+    )  # of two at once, the second sees the first
+    if Entitlement.objects.filter(serial_number__in=serials, vanished_at__isnull=True).exists():
+        return True
+    others = Operation.objects.filter(kind=Kind.CREATE_HARDWARE, state__in=OPEN).exclude(state=Operation.State.PLANNED)
+    return any(
+        set(serials) & set(intent.get("serial_numbers", ()))
+        for intent in others.exclude(id=operation.id).values_list("intent", flat=True)
+    )
