@@ -152,7 +152,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "tenants.openapi.describe_problems",
+        "tenants.openapi.complete_description",
     ],
     "ENUM_NAME_OVERRIDES": {
         "OperationStateEnum": "gateway.models.Operation.State",

@@ -36,6 +36,8 @@ class ExactJSONParser(BaseParser):
             raise ParseError(
                 f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
             ) from error
+        except ValueError as error:
+            raise ParseError("The body holds a number of more digits than anything here takes.") from error
         if b"\\ud" in raw.lower():
             try:
                 json.dumps(body, ensure_ascii=False, default=str).encode()

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tenants.api.base import ApiView
+from tenants.api.base import ApiView, PageParameters
 from tenants.api.fields import NetworkField, StrictCharField, StrictIntegerField
 from tenants.context import acting_as
 from tenants.directory import find_tenant
@@ -77,7 +77,12 @@ def render_new_token(issued: IssuedToken, *, slug: str) -> dict[str, Any]:
 class TokensView(ApiView):
     scopes = {"GET": "tokens:write", "POST": "tokens:write"}
 
-    @extend_schema(operation_id="list_tokens", responses=TokenPageSerializer, summary="A tenant's tokens")
+    @extend_schema(
+        operation_id="list_tokens",
+        parameters=[PageParameters],
+        responses=TokenPageSerializer,
+        summary="A tenant's tokens",
+    )
     def get(self, request: Request, slug: str) -> Response:
         self.read_query(paged=True)
         tenant = find_tenant(self.actor, slug)

@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tenants.api.base import ApiView
+from tenants.api.tenants import LimitsSerializer
 from tenants.models import Token
 from tenants.problems import not_found
 
@@ -20,7 +21,7 @@ class WhoamiSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     scopes = serializers.ListField(child=serializers.CharField())
     expires_at = serializers.DateTimeField(allow_null=True)
-    limits = serializers.DictField(child=serializers.CharField())
+    limits = LimitsSerializer(help_text="empty for the operator, and where no limit is set")
 
 
 class WhoamiView(ApiView):
