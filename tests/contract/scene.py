@@ -16,7 +16,7 @@ from tenants import ids
 from tenants.context import acting_as
 from tests.billing.test_golden_month import AUGUST, live_august
 from tests.gateway.ledger.scenes import give, noon_of, pull, vm
-from tests.people import SETUP, People, make_people
+from tests.people import SETUP, TAX, People, make_people
 from tests.worlds import ACCOUNT, API_URL, AUTH_URL, PROGRAM, SandboxWorld
 
 TODAY = date(2026, 9, 4)
@@ -65,6 +65,9 @@ def _fill(scene: Scene, world: SandboxWorld, *, active: str, stopped: str, to_st
     )
     made = _done(acme.post("entitlements", {"config": own["config"]["id"], "labels": {"site": "Bonn"}}))
     _done(acme.post(f"entitlements/{stopped}/stop"))
+    profile = {"address": ["Am Markt 1"], "country": "DE", "email": "it@acme.example"} | TAX
+    limits = {"entitlements": 50, "points_per_day": "10000"}
+    _done(operator.patch("tenants/acme", {"billing_profile": profile, "limits": limits}))
     planned = _done(acme.post(f"entitlements/{to_stop}/stop", Prefer="respond-async"))
     world.sandbox.plan_fault("entitlements/stop", "cut", when="after")
     unknown = _done(acme.post(f"entitlements/{lost}/stop"))
@@ -87,6 +90,10 @@ def _fill(scene: Scene, world: SandboxWorld, *, active: str, stopped: str, to_st
 def _name_data(scene: Scene, world: SandboxWorld) -> None:
     serials = scene.in_path["serial"]
     scene.in_data = {
+        "If-Match": ["*", "*", 'W/"another"'],
+        "If-None-Match": ['W/"another"'],
+        "Idempotency-Key": ["deploy-1"],
+        "Prefer": ["respond-async", "wait=10"],
         "account_id": [ACCOUNT],
         "account_ids": [[ACCOUNT], None],
         "allowed_ips": [["127.0.0.0/8", "2001:db8::/32"], []],
@@ -96,6 +103,7 @@ def _name_data(scene: Scene, world: SandboxWorld) -> None:
         "config": scene.in_path["config_id"],
         "count": [1, 2],
         "currency": ["EUR"],
+        "cursor": [""],
         "description": ["branch office", ""],
         "done": [True, False],
         "enabled": [True, False],
@@ -109,6 +117,7 @@ def _name_data(scene: Scene, world: SandboxWorld) -> None:
         "kind": ["stop", "create_vm"],
         "label": ["site=Bonn", "site"],
         "labels": [{"site": "Köln"}, {}],
+        "limit": [1, 500],
         "limits": [{"entitlements": 50, "points_per_day": "1000"}, {}],
         "month": ["2026-08", "2026-07"],
         "name": ["another"],
