@@ -48,6 +48,11 @@ def test_a_page_size_of_thousands_of_digits_is_refused(people: People) -> None:
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "?limit")
 
 
+def test_an_empty_cursor_is_no_cursor_of_this_list(people: People) -> None:
+    answer = people.acme.get("entitlements?cursor=")
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "?cursor")
+
+
 @pytest.mark.parametrize("rate", ["1e1", " 19", "-0", "+19", "1_9", "１９", "", ".5", True])
 def test_a_number_as_text_is_plain(people: People, rate: Any) -> None:
     answer = people.operator.patch("tenants/acme", {"billing_profile": {"tax": {"category": "S", "rate": rate}}})
