@@ -103,7 +103,6 @@ def _name_data(scene: Scene, world: SandboxWorld) -> None:
         "config": scene.in_path["config_id"],
         "count": [1, 2],
         "currency": ["EUR"],
-        "cursor": [""],
         "description": ["branch office", ""],
         "done": [True, False],
         "enabled": [True, False],

@@ -39,7 +39,7 @@ def read_operations() -> list[APIOperation]:
     return [found.ok() for found in description.get_all_operations()]
 
 
-EXAMPLES, SOAK_EXAMPLES = 50, 1000
+EXAMPLES, SOAK_EXAMPLES = 50, 400
 OPERATIONS = {operation.label: operation for operation in read_operations()}
 ACTORS = ("acme", "operator")
 HONEST_5XX = {502, 503}  # FortiFlex's trouble, told as such
@@ -102,7 +102,6 @@ def explore(label: str, actor: str, scene: Scene, record_property: Any, *, examp
 
     ask()
     record_property("openapi_cases", sum(answers.values()))
-    record_property("openapi_answers", dict(answers))
     assert not faults, "\n\n".join(faults.values())
     # Who may ask was also answered well: else what is promised of a success was never looked at.
     assert 403 in answers or any(status < 300 for status in answers), answers
