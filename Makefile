@@ -7,7 +7,7 @@ ARGS ?=
 # What `check --deploy` looks at: a production environment, with secrets that guard nothing.
 KEY = 1:$(shell head -c 32 /dev/urandom | base64 | tr -d '\n')
 PRODUCTION = FLEXGATE_DEBUG=0 FLEXGATE_ALLOWED_HOSTS=gateway.example FLEXGATE_SECRET_KEY=check-only-1234567890-abcdefghijklmnopqrstuvwxyz-0987654321 \
-  FLEXGATE_TOKEN_PEPPERS=$(KEY) FLEXGATE_CREDENTIAL_KEYS=$(KEY) FLEXGATE_AUDIT_KEYS=$(KEY) FLEXGATE_TAG_KEY=check-only FLEXGATE_SELLER_NAME=Check FLEXGATE_SECOND_FACTOR=1
+  FLEXGATE_TOKEN_PEPPERS=$(KEY) FLEXGATE_CREDENTIAL_KEYS=$(KEY) FLEXGATE_AUDIT_KEYS=$(KEY) FLEXGATE_TAG_KEY=$(KEY) FLEXGATE_SELLER_NAME=Check FLEXGATE_SECOND_FACTOR=1
 
 .PHONY: install lock demo test gates bench soak clean
 .DEFAULT_GOAL := install

@@ -11,8 +11,9 @@ from tenants.admin_site import SuperusersOwn, WalledAdmin, actor_of
 @admin.register(Entitlement)
 class EntitlementAdmin(WalledAdmin):
     scope = "entitlements:read"
-    list_display = ("serial_number", "tenant", "config", "status", "start_day", "end_day", "description")
-    list_select_related = ("tenant", "config")
+    # A config by its number: after a hand-over it may be one that another tenant made and named.
+    list_display = ("serial_number", "tenant", "config_id", "status", "start_day", "end_day", "description")
+    list_select_related = ("tenant",)
     list_filter = ("status",)
     search_fields = ("serial_number", "description")
     ordering = ("serial_number",)
@@ -22,7 +23,7 @@ class EntitlementAdmin(WalledAdmin):
         "tenant",
         "program_id",
         "account_id",
-        "config",
+        "config_id",
         "status",
         "start_day",
         "end_day",

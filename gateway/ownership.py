@@ -62,8 +62,10 @@ def assign_serials(
 def _assign_one(
     actor: Actor, serial: str, row: Entitlement | None, tenant: Tenant | None, from_day: date
 ) -> Assignment | None:
-    later = Assignment.objects.filter(serial_number=serial).filter(
-        Q(until_day__isnull=True) | Q(until_day__gt=from_day)
+    later = (
+        Assignment.objects.select_related("tenant")
+        .filter(serial_number=serial)
+        .filter(Q(until_day__isnull=True) | Q(until_day__gt=from_day))
     )
     before = list(later.order_by("from_day"))
     if tenant is not None and len(before) == 1:

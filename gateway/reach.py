@@ -5,8 +5,9 @@ Looks as the gateway itself, because a tenant's role can't read API users, and h
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from gateway.models import ApiUser, Assignment, Entitlement, Program, ProgramAccount
 from tenants.actors import system
@@ -63,16 +64,28 @@ def api_user_for(program_serial: str, account_id: int) -> ApiUser | None:
 
 
 def is_used_by_one_tenant(program_serial: str, tenant: Tenant) -> bool:
-    """Whether `tenant` alone may use the program, so that its balance tells nothing about anybody else."""
+    """Whether `tenant` alone may use the program, so that its balance tells nothing about anybody else. Four queries, however many tenants."""
     with acting_as(REACH):
-        if Assignment.objects.filter(serial_number__in=_serials_of(program_serial)).exclude(tenant=tenant).exists():
+        serials = Entitlement.objects.filter(program_id=program_serial).values("serial_number")
+        if Assignment.objects.filter(serial_number__in=serials).exclude(tenant=tenant).exists():
             return False
-        others = list(Tenant.objects.exclude(id=tenant.id))
-    return all(program_serial not in {reached.program_serial for reached in accounts_for(other)} for other in others)
+        rows = ProgramAccount.objects.filter(program_id=program_serial, api_user__enabled=True)
+        places = list(rows.values_list("account_id", "api_user__tenant_id"))
+        served = set(ApiUser.objects.filter(tenant__isnull=False).values_list("tenant_id", flat=True))
+        others = Tenant.objects.exclude(id=tenant.id).values_list("id", "programs", "account_ids")
+        return not any(
+            _matches(place, other, program_serial, served=served) for other in others.iterator() for place in places
+        )
 
 
-def _serials_of(program_serial: str) -> "QuerySet[Entitlement, str]":
-    return Entitlement.objects.filter(program_id=program_serial).values_list("serial_number", flat=True)
+def _matches(place: tuple[Any, Any], tenant: tuple[Any, Any, Any], program_serial: str, *, served: set[Any]) -> bool:
+    """`_rule_for` in Python, for many tenants at once."""
+    (account_id, serves), (tenant_id, programs, account_ids) = place, tenant
+    if serves not in {None, tenant_id}:
+        return False
+    if programs is None and account_ids is None:
+        return bool(serves == tenant_id if tenant_id in served else serves is None)
+    return (programs is None or program_serial in programs) and (account_ids is None or account_id in account_ids)
 
 
 def _rule_for(tenant: Tenant) -> Q:

@@ -197,6 +197,9 @@ FLEXGATE_REQUESTS_PER_TOKEN = env.int("FLEXGATE_REQUESTS_PER_TOKEN", default=600
 FLEXGATE_REQUESTS_PER_TENANT = env.int("FLEXGATE_REQUESTS_PER_TENANT", default=1200)
 FLEXGATE_REQUESTS_PER_OPERATOR_TOKEN = env.int("FLEXGATE_REQUESTS_PER_OPERATOR_TOKEN", default=6000)
 FLEXGATE_FAILURES_PER_ADDRESS = env.int("FLEXGATE_FAILURES_PER_ADDRESS", default=20)
+for _name in ("REQUESTS_PER_TOKEN", "REQUESTS_PER_TENANT", "REQUESTS_PER_OPERATOR_TOKEN", "FAILURES_PER_ADDRESS"):
+    if globals()[f"FLEXGATE_{_name}"] < 1:
+        raise ImproperlyConfigured(f"FLEXGATE_{_name} is a number a minute: 1 or more.")
 # Which names a token can be narrowed to: the ground floor knows neither entitlements nor configs, so it asks.
 FLEXGATE_REACH_FINDER = "gateway.narrowing.find_names"
 FLEXGATE_TOKEN_MAX_DAYS = env.int("FLEXGATE_TOKEN_MAX_DAYS", default=365)
@@ -226,7 +229,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "tenants.openapi.describe_problems",
+        "tenants.openapi.complete_description",
     ],
     "ENUM_NAME_OVERRIDES": {
         "OperationStateEnum": "gateway.models.Operation.State",

@@ -5,13 +5,15 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import QuerySet
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.http import HttpRequest
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from tenants.access import grant_right, withdraw_right
 from tenants.admin_site import SuperusersOwn, WalledAdmin, actor_of
 from tenants.directory import update_tenant
+from tenants.discretion import OPERATOR, own_names
 from tenants.models import AuditEntry, Event, Tenant, TenantGroupGrant, TenantUserGrant, Token
 from tenants.problems import Problem
 from tenants.tokens import revoke_token
@@ -57,7 +59,7 @@ class TokenAdmin(WalledAdmin):
     @admin.action(description="Revoke, with all that they made", permissions=["view"])
     def revoke(self, request: HttpRequest, queryset: "QuerySet[Token]") -> None:
         actor = actor_of(request).with_scope(self.scope)
-        for token in queryset:
+        for token in queryset.order_by("id"):
             try:
                 revoke_token(actor, tenant_slug=token.tenant.slug if token.tenant else None, token_id=token.id)
             except Problem as problem:
@@ -67,10 +69,43 @@ class TokenAdmin(WalledAdmin):
 @admin.register(AuditEntry)
 class AuditEntryAdmin(WalledAdmin):
     scope = "audit:read"
-    list_display = ("at", "tenant", "actor", "address", "action", "subject_type", "subject_key")
+    list_display = ("at", "tenant", "who", "from_where", "action", "subject_type", "subject_key")
     list_select_related = ("tenant",)
-    search_fields = ("action", "actor", "subject_key", "request_id")
+    search_fields = ("action", "subject_key", "request_id")
     ordering = ("-id",)
+    fields = readonly_fields = (
+        "id",
+        "at",
+        "tenant",
+        "who",
+        "from_where",
+        "action",
+        "subject_type",
+        "subject_key",
+        "request_id",
+        "before",
+        "after",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        """As in the API: whoever does not see every tenant reads of the operator's people and machines as "operator"."""
+        own = own_names(actor_of(request).with_scope(self.scope))
+        rows: QuerySet[Any] = super().get_queryset(request)
+        if own is None:
+            return rows.annotate(who=F("actor"), from_where=F("address"))  # type: ignore[no-any-return]
+        mine = Q(actor__in=own)
+        return rows.annotate(  # type: ignore[no-any-return]
+            who=Case(When(mine, then=F("actor")), default=Value(OPERATOR)),
+            from_where=Case(When(mine, then=F("address")), default=Value("")),
+        )
+
+    @admin.display(description="who")
+    def who(self, row: Any) -> str:
+        return str(row.who)
+
+    @admin.display(description="from")
+    def from_where(self, row: Any) -> str:
+        return str(row.from_where)
 
 
 @admin.register(Event)
@@ -95,6 +130,13 @@ class StaffUserAdmin(SuperusersOwn, UserAdmin):  # type: ignore[type-arg]
         ("Standing", {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
     )
 
+    def describe(self, obj: User) -> dict[str, Any]:
+        standing = {name: getattr(obj, name) for name in ("is_active", "is_staff", "is_superuser")}
+        return standing | {"groups": sorted(obj.groups.values_list("name", flat=True))}
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # what they did stays theirs; end a person's access with "active"
+
 
 @admin.register(Group)
 class StaffGroupAdmin(SuperusersOwn, GroupAdmin):
@@ -107,6 +149,31 @@ class GrantAdmin(SuperusersOwn):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        grant_right(actor_of(request), self.holder_of(obj), obj.content_object, self.right_of(obj))
+        obj.pk = (
+            type(obj).objects.get(permission=obj.permission, content_object=obj.content_object, **self.key_of(obj)).pk
+        )
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        withdraw_right(actor_of(request), self.holder_of(obj), obj.content_object, self.right_of(obj))
+
+    def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> None:
+        for obj in queryset:
+            self.delete_model(request, obj)
+
+    def holder_of(self, obj: Any) -> Any:
+        return obj.user if hasattr(obj, "user_id") else obj.group
+
+    def key_of(self, obj: Any) -> dict[str, Any]:
+        return {"user": obj.user} if hasattr(obj, "user_id") else {"group": obj.group}
+
+    def right_of(self, obj: Any) -> str:
+        return str(obj.permission.codename).removesuffix("_tenant")
+
+    def _audit(self, request: HttpRequest, obj: Any, act: str, message: Any) -> None:
+        """The verbs have written it down."""
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "permission":

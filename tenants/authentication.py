@@ -66,7 +66,7 @@ def find_token(text: str, *, address: str) -> Token | None:
         return None
     with acting_as(AUTHENTICATOR):
         token = _look_up(presented.token_id)
-        if token is None:
+        if token is None or (token.tenant_id is None) != (presented.kind == "operator"):
             return None
         reason = "wrong_secret" if not secret_matches(token, presented.secret) else _why_unusable(token, address)
         if reason is None:
@@ -121,7 +121,7 @@ def rates_of(token: Token) -> list[Rate]:
         return [Rate("token", f"token:{token.id}", settings.FLEXGATE_REQUESTS_PER_OPERATOR_TOKEN)]
     quota = token.tenant.limits.get("requests_per_minute") or settings.FLEXGATE_REQUESTS_PER_TENANT
     return [
-        Rate("token", f"token:{token.root_id}", settings.FLEXGATE_REQUESTS_PER_TOKEN),
+        Rate("token", f"token:{token.family or token.id}", settings.FLEXGATE_REQUESTS_PER_TOKEN),
         Rate("tenant", f"tenant:{token.tenant_id}", int(quota)),
     ]
 

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import IO, Any
@@ -13,6 +14,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 
 MAX_DEPTH = 20
+MOST_NAMED = 10  # an answer that lists faults stays an answer
 
 
 class ExactJSONParser(BaseParser):
@@ -36,15 +38,17 @@ class ExactJSONParser(BaseParser):
             raise ParseError(
                 f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
             ) from error
+        except (ValueError, ArithmeticError) as error:
+            raise ParseError("The body holds a number of more digits than anything here takes.") from error
+        if not isinstance(body, dict):
+            raise ParseError("The body must be a JSON object.")
+        if _is_deeper(body, MAX_DEPTH):
+            raise ParseError(f"The body is nested deeper than {MAX_DEPTH} levels.")
         if b"\\ud" in raw.lower():
             try:
                 json.dumps(body, ensure_ascii=False, default=str).encode()
             except UnicodeEncodeError as error:
                 raise ParseError("The body holds half of a surrogate pair, which is no character.") from error
-        if not isinstance(body, dict):
-            raise ParseError("The body must be a JSON object.")
-        if _depth(body) > MAX_DEPTH:
-            raise ParseError(f"The body is nested deeper than {MAX_DEPTH} levels.")
         return body
 
 
@@ -55,18 +59,18 @@ def _refuse_constant(name: str) -> Any:
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     body = dict(pairs)
     if len(body) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        counts = Counter(name for name, _ in pairs)
+        twice = sorted(name for name, count in counts.items() if count > 1)[:MOST_NAMED]
         raise ParseError(f"The body names a key twice: {', '.join(twice)}.")
     return body
 
 
-def _depth(value: Any) -> int:
-    if isinstance(value, dict):
-        return 1 + max(map(_depth, value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max(map(_depth, value), default=0)
-    return 0
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether `value` nests more than `levels` deep; stops looking there, so that no depth exhausts the stack."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    if inner is None:
+        return False
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in inner)
 
 
 class ExactJSONRenderer(BaseRenderer):

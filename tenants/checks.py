@@ -15,6 +15,7 @@ SECRETS = (
     "FLEXGATE_TAG_KEY",
     "FLEXGATE_AUDIT_KEYS",
 )
+SHORTEST = 32  # characters
 KEYRINGS = ("FLEXGATE_TOKEN_PEPPERS", "FLEXGATE_CREDENTIAL_KEYS", "FLEXGATE_AUDIT_KEYS")
 
 
@@ -62,6 +63,15 @@ def _generated() -> list[str]:
 def _check_keys() -> list[CheckMessage]:
     seen: dict[bytes, str] = {}
     found: list[CheckMessage] = []
+    for name in ("SECRET_KEY", "FLEXGATE_TAG_KEY"):
+        text = getattr(settings, name).encode()
+        if len(text) < SHORTEST or len(set(text)) < 8:
+            found.append(
+                _error("E004", f"{name} is no random text of {SHORTEST} characters or more.", "Make a long one.")
+            )
+        other = seen.setdefault(text, name)
+        if other != name:
+            found.append(_error("E004", f"{name} and {other} are the same.", "One key, one purpose."))
     for name in KEYRINGS:
         for key_id, key in parse_keyring(getattr(settings, name), name=name).keys.items():
             other = seen.setdefault(key, name)

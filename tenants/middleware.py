@@ -52,13 +52,21 @@ class RequestContextMiddleware:
 
     def _answer(self, request: HttpRequest) -> HttpResponse:
         query = request.META.get("QUERY_STRING", "")
-        if "\x00" in request.path or "%00" in query:
+        if "\x00" in request.path:
             return render_problem(not_found())
+        if "%00" in query:
+            return render_problem(Problem("invalid", "A query can't hold the character NUL."))
         if len(query) > LONGEST_QUERY:
             return render_problem(Problem("invalid", f"A query string takes at most {LONGEST_QUERY} characters."))
+        if request.headers.get("Transfer-Encoding") and not request.META.get("CONTENT_LENGTH"):
+            return render_problem(Problem("length_required", "Send the body with a Content-Length, not in chunks."))
         length = request.META.get("CONTENT_LENGTH") or "0"
-        if not length.isdigit():
+        if not (length.isascii() and length.isdigit() and len(length) < 20):
             return render_problem(Problem("invalid", "Content-Length must be a whole number."))
+        if settings.FLEXGATE_PROXIES and "," in request.headers.get("X-Forwarded-Proto", ""):
+            return render_problem(
+                Problem("invalid", "X-Forwarded-Proto came twice: the proxy must set it, not add to it.")
+            )
         if int(length) > settings.FLEXGATE_MAX_BODY_BYTES:
             return render_problem(
                 Problem("too_large", f"A request body may have at most {settings.FLEXGATE_MAX_BODY_BYTES} bytes.")

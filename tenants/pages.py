@@ -36,7 +36,7 @@ def read_page(
     render: Callable[[Any], Any],
 ) -> dict[str, Any]:
     """{"next", "previous", "results"} of `queryset` (a values() one or of models) ordered by `keys`, which must be unique together."""
-    start, backward = _read_cursor(page) if page.cursor else (None, False)
+    start, backward = _read_cursor(page) if page.cursor is not None else (None, False)
     if start is not None:
         queryset = queryset.filter(_beyond(keys, start, upward=descending == backward))
     ordering = [f"-{key}" if descending != backward else key for key in keys]

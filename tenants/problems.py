@@ -27,6 +27,7 @@ STATUS_BY_CODE: dict[str, int] = {
     "budget_exceeded": 409,
     "insufficient_points": 409,
     "not_available": 409,
+    "length_required": 411,
     "precondition_failed": 412,
     "too_large": 413,
     "unsupported_media_type": 415,

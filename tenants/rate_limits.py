@@ -27,7 +27,7 @@ TAKE = """
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `quota` in any WINDOW for `key`. `name` is what the headers call it."""
+    """`quota` at once for `key`, refilled evenly over a WINDOW. `name` is what the headers call it."""
 
     name: str
     key: str

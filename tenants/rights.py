@@ -5,7 +5,7 @@ from tenants.rls import ASKING_ID, WHOLE_TENANT, owned_by, register_table, unnar
 APPEND = "SELECT, INSERT"
 READ_WRITE = "SELECT, INSERT, UPDATE"
 READABLE_COLUMNS = (
-    "id, tenant_id, name, scopes, allowed_ips, ancestors, narrowed, created_at, created_by, expires_at, revoked_at, "
+    "id, tenant_id, name, scopes, allowed_ips, ancestors, family, narrowed, created_at, created_by, expires_at, revoked_at, "
     "last_used_at, last_used_from"
 )
 # A narrowed token knows itself and what it made.
@@ -49,6 +49,11 @@ def _register_sign_in() -> None:
     register_table("auth_user", operator=EVERYTHING, auth="SELECT, UPDATE (last_login, password)")
     register_table("django_session", operator=EVERYTHING, auth=EVERYTHING)
     register_table("django_admin_log", operator=APPEND)
+    for table in (
+        "guardian_userobjectpermission",
+        "guardian_groupobjectpermission",
+    ):  # guardian's own, unused: deletions look there
+        register_table(table, operator="SELECT, DELETE")
     register_table("otp_totp_totpdevice", operator=EVERYTHING, auth="SELECT, UPDATE")
     register_table("otp_static_staticdevice", operator=EVERYTHING, auth="SELECT, UPDATE")
     register_table("otp_static_statictoken", operator=EVERYTHING, auth="SELECT, DELETE")

@@ -53,7 +53,7 @@ def staff_user_of(request: HttpRequest) -> User | None:
     request.session = SessionStore(request.COOKIES[settings.SESSION_COOKIE_NAME])
     with acting_as(AUTHENTICATOR):
         user = get_user(request)
-        if not isinstance(user, User) or not (user.is_staff or user.is_superuser):
+        if not isinstance(user, User) or not user.is_staff:
             return None
         return user if is_fully_signed_in(request, user) else None
 

@@ -39,31 +39,37 @@ class Bounded:
 
 
 def bound_token(actor: Actor, wish: "TokenWish", *, tenant: Tenant | None, maker: Token | None) -> Bounded:
-    """The wish, completed and checked. `maker` is the tenant's token that makes it, if one does. Inside `acting_as(actor)`."""
-    if maker is not None and wish.ancestors is None and len(maker.ancestors) + 1 >= DEEPEST_FAMILY:
+    """The wish, completed and checked. `maker` is the token that makes it, if one does. Inside `acting_as(actor)`."""
+    if maker is not None and wish.replaces is None and len(maker.ancestors) + 1 >= DEEPEST_FAMILY:
         raise Problem("state_conflict", f"Tokens make tokens at most {DEEPEST_FAMILY} deep; use one further up.")
     return Bounded(
         scopes=_bound_scopes(actor, wish.scopes, tenant=tenant),
         expires_at=_bound_expiry(
-            wish.expires_at, operator=tenant is None, maker=maker, rotated=wish.ancestors is not None
+            wish.expires_at, operator=tenant is None, maker=maker, rotated=wish.replaces is not None
         ),
         allowed_ips=_bound_networks(wish.allowed_ips, maker=maker),
         reach=_bound_reach(actor, wish, tenant=tenant),
     )
 
 
-def refuse_beyond(actor: Actor, token: Token, maker: Token | None) -> None:
-    """Problem `insufficient_scope` where `token` is not `actor`'s to end or copy: one that may do more, or, for a token that was
-    itself made by a token, whatever is not of its own making. `maker` is the tenant's token that asks, if one does.
+def refuse_beyond(actor: Actor, token: Token, maker: Token | None, *, to_copy: bool = False) -> None:
+    """Problem `insufficient_scope` where `token` is not the actor's to end or, with `to_copy`, to rotate."""
+    if not is_within(actor, token, maker, to_copy=to_copy):
+        raise Problem(
+            "insufficient_scope", "This token is not yours to handle: it may do more, or was not made by yours."
+        )
+
+
+def is_within(actor: Actor, token: Token, maker: Token | None, *, to_copy: bool = False) -> bool:
+    """A tenant's token handles itself and what it made; one that the operator gave out also ends others that may do no more.
+
+    A person and an operator's token handle what may do no more than they. `maker` is the token that asks, if one does.
     """
     if actor.kind is ActorKind.SYSTEM or token.id == actor.token_id or actor.token_id in token.ancestors:
-        return
-    if maker is not None and maker.ancestors:
-        raise Problem(
-            "insufficient_scope", "A token that was made by another looks after itself and what it made alone."
-        )
-    if not expand_scopes(token.scopes) <= actor.scopes_on(token.tenant_id):
-        raise Problem("insufficient_scope", "This token may do more than yours; ask for it with one that may as much.")
+        return True
+    if maker is not None and maker.tenant_id is not None and (to_copy or maker.ancestors):
+        return False
+    return expand_scopes(token.scopes) <= actor.scopes_on(token.tenant_id)
 
 
 def _bound_scopes(actor: Actor, asked: Sequence[str] | None, *, tenant: Tenant | None) -> list[str]:
@@ -123,7 +129,7 @@ def _bound_reach(actor: Actor, wish: "TokenWish", *, tenant: Tenant | None) -> l
     serials, configs = list(dict.fromkeys(wish.entitlements or ())), list(dict.fromkeys(wish.configs or ()))
     if not serials and not configs:
         raise invalid("/entitlements", "Name at least one entitlement or config, or leave both out.")
-    if wish.ancestors is None:  # a rotated token keeps what it was narrowed to, handed over or not
+    if wish.replaces is None:  # a rotated token keeps what it was narrowed to, handed over or not
         for index, serial in _not_among(
             serials, mine.entitlements if mine else None, _known(tenant, "entitlement", serials)
         ):

@@ -1,7 +1,7 @@
 """The verbs that issue, rotate and revoke API tokens. How a token looks is in token_format, what it may be at most in token_bounds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,14 +10,16 @@ from django.conf import settings
 from django.db.models import Q
 
 from tenants import clock, ids
-from tenants.actors import Actor, ActorKind
+from tenants.actors import Actor, system
 from tenants.audit import record_audit
 from tenants.context import acting_as
 from tenants.models import Tenant, Token, TokenReach
 from tenants.problems import Problem, not_found
-from tenants.token_bounds import bound_token, refuse_beyond
+from tenants.token_bounds import bound_token, is_within, refuse_beyond
 from tenants.token_format import format_token, make_secret
 from tenants.token_secrets import rehash
+
+KEEPER = system("tokens")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -31,7 +33,10 @@ class IssuedToken:
 
 @dataclass(frozen=True, slots=True)
 class TokenWish:
-    """What somebody asks of a new token; None = as much as they may give. `entitlements` and `configs` narrow it to what they name."""
+    """What somebody asks of a new token; None = as much as they may give. `entitlements` and `configs` narrow it to what they name.
+
+    `replaces` is the token whose place it takes: its ancestors, its family, and what it was narrowed to, handed over since or not.
+    """
 
     name: str
     scopes: Sequence[str] | None = None
@@ -39,18 +44,18 @@ class TokenWish:
     allowed_ips: Sequence[str] | None = None
     entitlements: Sequence[str] | None = None
     configs: Sequence[int] | None = None
-    ancestors: Sequence[UUID] | None = field(default=None)
+    replaces: Token | None = None
 
 
 def issue_token(actor: Actor, *, tenant: Tenant | None, **wish: Any) -> IssuedToken:
     """Make a token of `tenant` (None = operator), as TokenWish asks. No expiry = the maximum for a tenant, never for the operator.
 
-    A tenant's token makes children only: no more scopes, serials, configs, networks or time than itself, and they die with it.
-    Problem `invalid` names the field.
+    No token makes one with more scopes, serials, configs, networks or time than itself. What a tenant's token makes are its children
+    and die with it; what an operator's token makes for a tenant is the tenant's and stays. Problem `invalid` names the field.
     """
     asked = TokenWish(**wish)
     with acting_as(actor):
-        maker = find_maker(actor)
+        maker = lock_family(actor, tenant)
         bounded = bound_token(actor, asked, tenant=tenant, maker=maker)
         token_id, secret = ids.new_id(), make_secret()
         row = Token.objects.create(
@@ -62,7 +67,7 @@ def issue_token(actor: Actor, *, tenant: Tenant | None, **wish: Any) -> IssuedTo
             scopes=bounded.scopes,
             expires_at=bounded.expires_at,
             allowed_ips=bounded.allowed_ips,
-            ancestors=_ancestors(asked, maker),
+            **_kinship(token_id, asked, maker),
             **rehash(secret),
         )
         TokenReach.objects.bulk_create(
@@ -81,53 +86,67 @@ def issue_token(actor: Actor, *, tenant: Tenant | None, **wish: Any) -> IssuedTo
     return IssuedToken(row=row, text=text, secret=secret)
 
 
-def find_maker(actor: Actor) -> Token | None:
-    """The tenant's token that asks; None for the operator, staff and the gateway itself."""
-    if actor.kind is not ActorKind.TENANT or actor.token_id is None:
-        return None
-    return Token.objects.visible_to(actor).filter(id=actor.token_id).first()
+def lock_family(actor: Actor, tenant: Tenant | None) -> Token | None:
+    """The token that asks, if one does, looked at again under the lock that revoking takes too: what ends meanwhile makes nothing more."""
+    with acting_as(KEEPER):
+        if tenant is not None:
+            Tenant.objects.select_for_update().get(id=tenant.id)
+        maker = Token.objects.filter(id=actor.token_id).first() if actor.token_id else None
+        if maker is not None and has_ended(maker):
+            raise Problem("state_conflict", "The token that asks has just ended.")
+    return maker
 
 
-def _ancestors(asked: TokenWish, maker: Token | None) -> list[UUID]:
-    if asked.ancestors is not None:  # a rotated token takes its predecessor's place
-        return list(asked.ancestors)
-    return [] if maker is None else [*maker.ancestors, maker.id]
+def has_ended(token: Token) -> bool:
+    """Revoked, expired, or made by one that has ended. Inside an open context that sees its ancestors."""
+    ended = Q(revoked_at__isnull=False) | Q(expires_at__lte=clock.now())
+    return Token.objects.filter(ended, id__in=[token.id, *token.ancestors]).exists()
+
+
+def _kinship(token_id: UUID, asked: TokenWish, maker: Token | None) -> dict[str, Any]:
+    if asked.replaces is not None:
+        return {"ancestors": asked.replaces.ancestors, "family": asked.replaces.family or asked.replaces.id}
+    if maker is None or maker.tenant_id is None:
+        return {"ancestors": [], "family": token_id}
+    return {"ancestors": [*maker.ancestors, maker.id], "family": maker.family or maker.id}
 
 
 def revoke_token(actor: Actor, *, tenant_slug: str | None, token_id: UUID) -> Token:
     """Refuse this token and its children from the next request on, in every process. Revoking twice changes nothing.
 
-    `tenant_slug` None = an operator's token. Problem `not_found`, or `insufficient_scope` for a token that may do more than the one that asks.
+    `tenant_slug` None = an operator's token. Problem `not_found`, or `insufficient_scope` for a token that is not the actor's to end.
     """
     with acting_as(actor):
-        token = _lock_token(actor, tenant_slug, token_id)
-        refuse_beyond(actor, token, find_maker(actor))
+        token, maker = _lock_token(actor, tenant_slug, token_id)
+        refuse_beyond(actor, token, maker)
         if token.revoked_at is None:
             _end(actor, token)
     return token
 
 
-def revoke_all_tokens(actor: Actor, *, tenant: Tenant) -> int:
-    """Refuse every token of a tenant that the actor may revoke, its own included; how many were ended."""
+def revoke_all_tokens(actor: Actor, *, tenant: Tenant) -> tuple[int, int]:
+    """Refuse every token of a tenant that the actor may revoke, its own included; how many were ended, and how many were not its to end."""
     with acting_as(actor):
+        maker = lock_family(actor, tenant)
         rows = Token.objects.visible_to(actor).filter(tenant=tenant, revoked_at__isnull=True)
-        live = list(rows.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=clock.now())).select_for_update())
-        for token in live:
-            refuse_beyond(actor, token, find_maker(actor))
+        live = list(rows.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=clock.now())).order_by("id"))
+        mine = [token for token in live if is_within(actor, token, maker)]
+        for token in mine:
             _end(actor, token)
-    return len(live)
+    return len(mine), len(live) - len(mine)
 
 
 def rotate_token(actor: Actor, *, tenant_slug: str, token_id: UUID, overlap: timedelta) -> IssuedToken:
     """A new token with the same name, scopes, networks and reach; the old one and its children end after `overlap`.
 
-    It lives as long as the old one would have, and not longer than the token that asks.
+    It lives as long as the old one would have, and not longer than the token that asks. A tenant's token rotates itself and what it
+    made: any other would outlive it.
     """
     with acting_as(actor):
-        old = _lock_token(actor, tenant_slug, token_id)
-        refuse_beyond(actor, old, find_maker(actor))
+        old, maker = _lock_token(actor, tenant_slug, token_id)
+        refuse_beyond(actor, old, maker, to_copy=True)
         now = clock.now()
-        if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
+        if has_ended(old):
             raise Problem("state_conflict", "This token has ended; issue a new one instead.")
         reach = list(old.reach.all()) if old.narrowed else []
         issued = issue_token(
@@ -141,7 +160,7 @@ def rotate_token(actor: Actor, *, tenant_slug: str, token_id: UUID, overlap: tim
             if old.narrowed
             else None,
             configs=[int(row.key) for row in reach if row.kind == TokenReach.Kind.CONFIG] if old.narrowed else None,
-            ancestors=old.ancestors,
+            replaces=old,
         )
         ends_at = now + overlap
         if old.expires_at is None or old.expires_at > ends_at:
@@ -158,13 +177,15 @@ def rotate_token(actor: Actor, *, tenant_slug: str, token_id: UUID, overlap: tim
     return issued
 
 
-def _lock_token(actor: Actor, tenant_slug: str | None, token_id: UUID) -> Token:
-    rows = Token.objects.visible_to(actor).select_related("tenant").select_for_update(of=("self",))
+def _lock_token(actor: Actor, tenant_slug: str | None, token_id: UUID) -> tuple[Token, Token | None]:
+    """The token that a path names, and the one that asks; read under the family's lock."""
+    rows = Token.objects.visible_to(actor).select_related("tenant")
     rows = rows.filter(tenant__isnull=True) if tenant_slug is None else rows.filter(tenant__slug=tenant_slug)
-    token = rows.filter(id=token_id).first()
-    if token is None:
+    found = rows.filter(id=token_id).first()
+    if found is None:
         raise not_found()
-    return token
+    maker = lock_family(actor, found.tenant)
+    return rows.get(id=token_id), maker
 
 
 def _end(actor: Actor, token: Token) -> None:

@@ -10,6 +10,7 @@ from django.conf import settings
 from gateway import ownership, upstream
 from gateway.processes.hold import hold_servers
 from tests import databases
+from tests.contract.reporting import pytest_terminal_summary  # noqa: F401 - a hook, found here by its name
 from tests.people import People, make_people
 from tests.worlds import SandboxWorld, make_world
 

@@ -10,7 +10,8 @@ from rest_framework.response import Response
 from billing.models import Rate
 from billing.prices import describe_rate, set_rate
 from tenants.api import ApiView
-from tenants.api.fields import StrictCharField
+from tenants.api.base import PageParameters
+from tenants.api.fields import StrictCharField, StrictDecimalField
 from tenants.context import acting_as
 from tenants.directory import resolve_tenant
 
@@ -18,7 +19,7 @@ from tenants.directory import resolve_tenant
 class RateCreateSerializer(serializers.Serializer[Any]):
     tenant = StrictCharField(max_length=40, allow_null=True, help_text="null = the default of this currency")
     currency = serializers.RegexField(r"^[A-Z]{3}$")
-    price_per_point = serializers.DecimalField(max_digits=18, decimal_places=8, min_value=0)
+    price_per_point = StrictDecimalField(max_digits=18, decimal_places=8, min_value=0)
     from_day = serializers.DateField()
     until_day = serializers.DateField(required=False, allow_null=True, help_text="exclusive")
 
@@ -38,7 +39,9 @@ class PricePlansView(ApiView):
     scopes = {"GET": "prices:write", "POST": "prices:write"}
     operator_methods = frozenset({"GET", "POST"})
 
-    @extend_schema(operation_id="list_price_plans", responses=RatePageSerializer, summary="Rates")
+    @extend_schema(
+        operation_id="list_price_plans", parameters=[PageParameters], responses=RatePageSerializer, summary="Rates"
+    )
     def get(self, request: Request) -> Response:
         self.read_query(paged=True)
         return Response(

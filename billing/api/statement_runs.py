@@ -10,7 +10,8 @@ from rest_framework.response import Response
 from billing.models import StatementRun
 from billing.statements import RunReport, issue_statements
 from tenants.api import ApiView
-from tenants.api.fields import StrictCharField
+from tenants.api.base import PageParameters
+from tenants.api.fields import NumberTextField, StrictCharField
 from tenants.context import acting_as
 from tenants.directory import resolve_tenant
 
@@ -30,13 +31,36 @@ class RunReportSerializer(serializers.Serializer[Any]):
     completeness = serializers.CharField()
 
 
+class RunConservationSerializer(serializers.Serializer[Any]):
+    fetched = NumberTextField()
+    attributed = NumberTextField()
+    unassigned = NumberTextField()
+    holds = serializers.BooleanField()
+    completeness = serializers.CharField()
+
+
+class SeriesHeadSerializer(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    year = serializers.IntegerField()
+    hash = serializers.RegexField(r"^[0-9a-f]{64}$")
+
+
+class RunManifestSerializer(serializers.Serializer[Any]):
+    """Empty for a run that did not come to its end."""
+
+    issued = serializers.DictField(child=serializers.CharField(), required=False, help_text="numbers by tenant")
+    refused = serializers.DictField(child=serializers.CharField(), required=False, help_text="reasons by tenant")
+    heads = serializers.DictField(child=SeriesHeadSerializer(), required=False, help_text="of every tenant's series")
+    everybody = serializers.BooleanField(required=False)
+
+
 class RunSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     month = serializers.CharField()
     issued_at = serializers.DateTimeField()
     asked_by = serializers.CharField()
-    conservation = serializers.DictField()
-    manifest = serializers.DictField()
+    conservation = RunConservationSerializer()
+    manifest = RunManifestSerializer()
 
 
 class RunPageSerializer(serializers.Serializer[Any]):
@@ -49,7 +73,9 @@ class StatementRunsView(ApiView):
     scopes = {"GET": "statements:write", "POST": "statements:write"}
     operator_methods = frozenset({"GET", "POST"})
 
-    @extend_schema(operation_id="list_statement_runs", responses=RunPageSerializer, summary="Runs")
+    @extend_schema(
+        operation_id="list_statement_runs", parameters=[PageParameters], responses=RunPageSerializer, summary="Runs"
+    )
     def get(self, request: Request) -> Response:
         self.read_query(paged=True)
         names = ("id", "month", "issued_at", "asked_by", "conservation", "manifest")

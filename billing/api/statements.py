@@ -14,6 +14,8 @@ from billing.exports.csv_files import render_statement_csv
 from billing.models import Statement
 from billing.reading import find_statement, read_evidence, read_statement
 from tenants.api import ApiView
+from tenants.api.base import PageParameters
+from tenants.api.fields import NumberTextField
 
 
 class PeriodSerializer(serializers.Serializer[Any]):
@@ -27,12 +29,12 @@ class LineSerializer(serializers.Serializer[Any]):
     serial_number = serializers.CharField(allow_blank=True)
     product = serializers.CharField(allow_blank=True)
     description = serializers.CharField(allow_blank=True)
-    quantity = serializers.CharField()
+    quantity = NumberTextField()
     unit = serializers.CharField()
     days = serializers.IntegerField()
-    points = serializers.CharField()
-    unit_price = serializers.CharField()
-    amount = serializers.CharField()
+    points = NumberTextField()
+    unit_price = NumberTextField()
+    amount = NumberTextField()
     tax_category = serializers.CharField(allow_blank=True)
     service_from = serializers.DateField()
     service_to = serializers.DateField()
@@ -40,10 +42,21 @@ class LineSerializer(serializers.Serializer[Any]):
 
 class TaxAmountSerializer(serializers.Serializer[Any]):
     category = serializers.CharField(allow_blank=True)
-    rate = serializers.CharField()
-    base = serializers.CharField()
-    amount = serializers.CharField()
+    rate = NumberTextField()
+    base = NumberTextField()
+    amount = NumberTextField()
     reason = serializers.CharField(allow_blank=True)
+
+
+class PartySerializer(serializers.Serializer[Any]):
+    """Seller or buyer as the document prints it."""
+
+    name = serializers.CharField()
+    customer_code = serializers.CharField(allow_blank=True, required=False, help_text="the buyer's")
+    address = serializers.ListField(child=serializers.CharField(), required=False)
+    country = serializers.RegexField(r"^[A-Z]{2}$", required=False)
+    email = serializers.EmailField(required=False)
+    tax_id = serializers.CharField(required=False)
 
 
 class StatementHeadSerializer(serializers.Serializer[Any]):
@@ -55,19 +68,21 @@ class StatementHeadSerializer(serializers.Serializer[Any]):
     status = serializers.CharField()
     issued_at = serializers.DateTimeField(allow_null=True)
     due_on = serializers.DateField(allow_null=True)
-    net = serializers.CharField()
-    total = serializers.CharField()
+    net = NumberTextField()
+    total = NumberTextField()
 
 
 class StatementSerializer(StatementHeadSerializer):
-    seller = serializers.DictField()
-    buyer = serializers.DictField()
+    seller = PartySerializer()
+    buyer = PartySerializer()
     references = serializers.ListField(child=serializers.DictField())
     rounding_rule = serializers.CharField()
     lines = LineSerializer(many=True)
     taxes = TaxAmountSerializer(many=True)
-    hash = serializers.CharField(allow_null=True)
-    previous_hash = serializers.CharField(allow_null=True)
+    hash = serializers.RegexField(r"^[0-9a-f]{64}$", allow_null=True)
+    previous_hash = serializers.RegexField(
+        r"^([0-9a-f]{64})?$", allow_null=True, help_text="empty on the first of a series"
+    )
     warnings = serializers.ListField(
         child=serializers.CharField(), required=False, help_text="drafts: what is still open"
     )
@@ -87,7 +102,7 @@ class StatementFilterSerializer(serializers.Serializer[Any]):
 class EvidenceRowSerializer(serializers.Serializer[Any]):
     day = serializers.DateField()
     serial_number = serializers.CharField()
-    points = serializers.CharField()
+    points = NumberTextField()
     fetch = serializers.UUIDField()
 
 
@@ -102,7 +117,7 @@ class StatementsView(ApiView):
 
     @extend_schema(
         operation_id="list_statements",
-        parameters=[StatementFilterSerializer],
+        parameters=[StatementFilterSerializer, PageParameters],
         responses=StatementPageSerializer,
         summary="Issued statements",
     )

@@ -10,9 +10,11 @@ from rest_framework.response import Response
 from gateway.credentials import DEFAULT_API_URL, DEFAULT_AUTH_URL, ApiUserFields, describe_api_user, save_api_user
 from gateway.models import ApiUser
 from tenants.api import ApiView
+from tenants.api.base import PageParameters
 from tenants.api.fields import StrictBooleanField, StrictCharField, StrictIntegerField
 from tenants.context import acting_as
 from tenants.directory import resolve_tenant
+from tenants.openapi import IF_MATCH
 from tenants.problems import Problem, not_found
 
 EVERYBODY = frozenset({"GET", "POST", "PATCH"})
@@ -61,7 +63,9 @@ class ApiUsersView(ApiView):
     scopes = {"GET": "api-users:write", "POST": "api-users:write"}
     operator_methods = EVERYBODY
 
-    @extend_schema(operation_id="list_api_users", responses=ApiUserPageSerializer, summary="API users")
+    @extend_schema(
+        operation_id="list_api_users", parameters=[PageParameters], responses=ApiUserPageSerializer, summary="API users"
+    )
     def get(self, request: Request) -> Response:
         self.read_query(paged=True)
         return Response(self.page(ApiUser.objects.select_related("tenant"), keys=("name",), render=describe_api_user))
@@ -95,6 +99,7 @@ class ApiUserView(ApiView):
 
     @extend_schema(
         operation_id="change_api_user",
+        parameters=[IF_MATCH],
         request=ApiUserChangeSerializer,
         responses=ApiUserSerializer,
         summary="Change an API user",

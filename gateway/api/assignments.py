@@ -11,6 +11,7 @@ from gateway.adoption import read_proposals
 from gateway.models import Assignment
 from gateway.ownership import assign_serials
 from tenants.api import ApiView
+from tenants.api.base import PageParameters
 from tenants.api.fields import StrictCharField
 from tenants.context import acting_as
 from tenants.directory import resolve_tenant
@@ -67,7 +68,7 @@ class AssignmentsView(ApiView):
 
     @extend_schema(
         operation_id="list_assignments",
-        parameters=[AssignmentFilterSerializer],
+        parameters=[AssignmentFilterSerializer, PageParameters],
         responses=AssignmentPageSerializer,
         summary="Assignments",
     )

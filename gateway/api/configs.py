@@ -7,8 +7,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from gateway.api.entitlements import ParameterSerializer
+from gateway.api.parameters import ParameterSerializer
 from gateway.api.preferences import (
+    IDEMPOTENCY_KEY,
+    PREFER,
     AcceptedSerializer,
     OperationSerializer,
     answer_unfinished,
@@ -22,8 +24,10 @@ from gateway.provisioning.configs import create_config, offer_config, switch_con
 from gateway.provisioning.idempotency import Outcome, read_key
 from tenants.actors import Actor
 from tenants.api import ApiView
-from tenants.api.fields import StrictCharField, StrictIntegerField
+from tenants.api.base import PageParameters
+from tenants.api.fields import NumberTextField, StrictCharField, StrictIntegerField
 from tenants.context import acting_as
+from tenants.openapi import IF_MATCH
 from tenants.problems import invalid
 
 
@@ -53,7 +57,7 @@ class ConfigSerializer(serializers.Serializer[Any]):
     product_type_id = serializers.IntegerField()
     product = serializers.CharField()
     parameters = ParameterSerializer(many=True)
-    points_per_day = serializers.CharField(allow_null=True)
+    points_per_day = NumberTextField(allow_null=True)
 
 
 class ConfigPageSerializer(serializers.Serializer[Any]):
@@ -83,6 +87,7 @@ class ConfigsView(ApiView):
 
     @extend_schema(
         operation_id="list_configs",
+        parameters=[PageParameters],
         responses=ConfigPageSerializer,
         summary="Own configs, offered ones, and those in use",
     )
@@ -93,6 +98,7 @@ class ConfigsView(ApiView):
 
     @extend_schema(
         operation_id="create_config",
+        parameters=[IDEMPOTENCY_KEY, PREFER],
         request=ConfigCreateSerializer,
         responses={201: ConfigCreatedSerializer, 202: AcceptedSerializer},
         summary="Create a config",
@@ -124,6 +130,7 @@ class ConfigView(ApiView):
 
     @extend_schema(
         operation_id="change_config",
+        parameters=[IF_MATCH, PREFER],
         request=ConfigChangeSerializer,
         responses={200: ConfigSerializer, 202: AcceptedSerializer},
         summary="Rename or resize an own config; resizing re-prices all under it",
@@ -145,6 +152,7 @@ class ConfigSwitchView(ApiView):
     enabled = True
 
     @extend_schema(
+        parameters=[PREFER],
         request=None,
         responses={200: ConfigSerializer, 202: AcceptedSerializer},
         summary="Enable or disable an own config",

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from gateway.consumption import GROUPS, read_consumption
 from gateway.models import Assignment, Entitlement
 from tenants.api import ApiView
+from tenants.api.fields import NumberTextField
 from tenants.problems import invalid, not_found
 
 LONGEST_RANGE = 3660  # days; ten years
@@ -35,12 +36,12 @@ class ConsumptionRowSerializer(serializers.Serializer[Any]):
     """One of day, month, serial_number, config, product, label; and points."""
 
     day = serializers.DateField(required=False)
-    month = serializers.CharField(required=False)
+    month = serializers.RegexField(r"^[0-9]{4}-[0-9]{2}$", required=False)
     serial_number = serializers.CharField(required=False)
     config = serializers.IntegerField(required=False, allow_null=True)
     product = serializers.CharField(required=False, allow_null=True)
     label = serializers.CharField(required=False, allow_null=True)  # type: ignore[assignment]
-    points = serializers.CharField()
+    points = NumberTextField()
 
 
 class ConsumptionSerializer(serializers.Serializer[Any]):

@@ -7,7 +7,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from gateway.api.parameters import ParameterSerializer
 from gateway.api.preferences import (
+    IDEMPOTENCY_KEY,
+    PREFER,
     AcceptedSerializer,
     OperationSerializer,
     answer_unfinished,
@@ -23,16 +26,11 @@ from gateway.provisioning.licence import find_next_token, renew_token
 from gateway.provisioning.switch import reactivate_entitlement, stop_entitlement
 from gateway.provisioning.update import update_entitlement
 from tenants.api import ApiView
+from tenants.api.base import PageParameters
 from tenants.api.fields import StrictBooleanField, StrictCharField, StrictIntegerField
 from tenants.context import acting_as
+from tenants.openapi import IF_MATCH
 from tenants.problems import invalid
-
-
-class ParameterSerializer(serializers.Serializer[Any]):
-    """`value` as a string; a number is taken as its digits. A multi-value parameter repeats its id."""
-
-    id = StrictIntegerField(min_value=1, max_value=100_000)
-    value = serializers.CharField(max_length=200)
 
 
 class EntitlementCreateSerializer(serializers.Serializer[Any]):
@@ -113,7 +111,7 @@ class EntitlementsView(ApiView):
 
     @extend_schema(
         operation_id="list_entitlements",
-        parameters=[EntitlementFilterSerializer],
+        parameters=[EntitlementFilterSerializer, PageParameters],
         responses=EntitlementPageSerializer,
         summary="Entitlements, from the mirror",
     )
@@ -126,6 +124,7 @@ class EntitlementsView(ApiView):
 
     @extend_schema(
         operation_id="create_entitlements",
+        parameters=[IDEMPOTENCY_KEY, PREFER],
         request=EntitlementCreateSerializer,
         responses={201: CreatedSerializer, 202: AcceptedSerializer},
         summary="Create entitlements. 202: the outcome is not known yet; look at the operation",
@@ -161,6 +160,7 @@ class EntitlementView(ApiView):
 
     @extend_schema(
         operation_id="change_entitlement",
+        parameters=[IF_MATCH, PREFER],
         request=EntitlementChangeSerializer,
         responses={200: EntitlementSerializer, 202: AcceptedSerializer},
         summary="Change text, end date, labels or config; parameters resize this one alone",
@@ -183,6 +183,7 @@ class StopView(ApiView):
 
     @extend_schema(
         operation_id="stop_entitlement",
+        parameters=[PREFER],
         request=None,
         responses={200: EntitlementSerializer, 202: AcceptedSerializer},
         summary="Stop: it consumes to the end of today's billing day",
@@ -198,6 +199,7 @@ class ReactivateView(ApiView):
 
     @extend_schema(
         operation_id="reactivate_entitlement",
+        parameters=[PREFER],
         request=None,
         responses={200: EntitlementSerializer, 202: AcceptedSerializer},
         summary="Reactivate: it consumes from today's billing day on",
@@ -213,6 +215,7 @@ class RenewTokenView(ApiView):
 
     @extend_schema(
         operation_id="renew_licence_token",
+        parameters=[PREFER],
         request=None,
         responses={200: EntitlementSerializer, 202: AcceptedSerializer},
         summary="A new licence token",

@@ -7,14 +7,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from gateway.api.entitlements import ParameterSerializer
+from gateway.api.parameters import ParameterSerializer
 from gateway.catalogue import product_types
 from gateway.fortiflex.records import ProductType
 from gateway.provisioning.checks import tenant_of_request
 from gateway.provisioning.estimates import estimate_points
 from gateway.reach import accounts_for
 from tenants.api import ApiView
-from tenants.api.fields import StrictCharField, StrictIntegerField
+from tenants.api.fields import NumberTextField, StrictCharField, StrictIntegerField
 from tenants.context import acting_as
 from tenants.directory import tenants_of
 
@@ -27,14 +27,29 @@ class EstimateRequestSerializer(serializers.Serializer[Any]):
 
 
 class EstimateSerializer(serializers.Serializer[Any]):
-    points_per_day = serializers.CharField()
+    points_per_day = NumberTextField()
+
+
+class ChoiceOfferedSerializer(serializers.Serializer[Any]):
+    value = serializers.CharField()
+    description = serializers.CharField(allow_blank=True)
+
+
+class ParameterOfferedSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    name = serializers.CharField(allow_blank=True)
+    kind = serializers.CharField(help_text="NUMERIC, SINGLEVALUE, MULTIVALUE, READONLY, or what FortiFlex adds")
+    min_value = serializers.IntegerField(allow_null=True)
+    max_value = serializers.IntegerField(allow_null=True)
+    step = serializers.IntegerField(allow_null=True)
+    valid_values = ChoiceOfferedSerializer(many=True)
 
 
 class ProductSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     name = serializers.CharField()
     form = serializers.CharField()
-    parameters = serializers.ListField(child=serializers.DictField())
+    parameters = ParameterOfferedSerializer(many=True)
 
 
 class ProductListSerializer(serializers.Serializer[Any]):

@@ -13,6 +13,7 @@ from gateway.models import Operation
 from gateway.operations import cancel_operation, describe_operation, find_operation
 from gateway.reconciliation import resolve_operation
 from tenants.api import ApiView
+from tenants.api.base import PageParameters
 from tenants.api.fields import StrictBooleanField, StrictCharField
 from tenants.context import acting_as
 
@@ -39,7 +40,7 @@ class OperationsView(ApiView):
 
     @extend_schema(
         operation_id="list_operations",
-        parameters=[OperationFilterSerializer],
+        parameters=[OperationFilterSerializer, PageParameters],
         responses=OperationPageSerializer,
         summary="Operations, the newest first",
     )

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -10,11 +11,21 @@ from rest_framework.response import Response
 from gateway.models import Operation
 from gateway.operations import describe_operation
 from gateway.provisioning.failures import as_problem
-from gateway.provisioning.idempotency import Outcome
+from gateway.provisioning.idempotency import LONGEST_KEY, Outcome
 from tenants.actors import Actor
+from tenants.api.fields import NumberTextField
 
 State = Operation.State
 RETRY_AFTER = "5"
+PREFER = OpenApiParameter(
+    "Prefer", str, OpenApiParameter.HEADER, description="respond-async: 202 at once, the worker sends it"
+)
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+    OpenApiParameter.HEADER,
+    description="one key, one operation, for 30 days; 422 if it comes with another body",
+)
 
 
 class OperationErrorSerializer(serializers.Serializer[Any]):
@@ -36,7 +47,7 @@ class OperationSerializer(serializers.Serializer[Any]):
     entitlements = serializers.ListField(child=serializers.CharField())
     config = serializers.IntegerField(allow_null=True)
     error = OperationErrorSerializer(allow_null=True)
-    points_per_day = serializers.CharField(allow_null=True)
+    points_per_day = NumberTextField(allow_null=True)
     request_id = serializers.CharField()
 
 

@@ -12,6 +12,7 @@ from gateway.days import today
 from gateway.models import Program
 from gateway.reach import is_used_by_one_tenant, programs_of_any
 from tenants.api import ApiView
+from tenants.api.fields import NumberTextField
 from tenants.directory import tenants_of
 from tenants.problems import not_found
 
@@ -22,8 +23,8 @@ class ProgramSerializer(serializers.Serializer[Any]):
     start_date = serializers.DateField(allow_null=True)
     end_date = serializers.DateField(allow_null=True)
     prepaid = serializers.BooleanField()
-    point_balance = serializers.CharField(allow_null=True, help_text="prepaid, and for whom alone may use the program")
-    points_this_month = serializers.CharField(help_text="the caller's own points since the first of the month")
+    point_balance = NumberTextField(allow_null=True, help_text="prepaid, and for whom alone may use the program")
+    points_this_month = NumberTextField(help_text="the caller's own points since the first of the month")
 
 
 class ProgramListSerializer(serializers.Serializer[Any]):

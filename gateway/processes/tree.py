@@ -52,7 +52,17 @@ class Tree:
     def __post_init__(self) -> None:
         celery = [sys.executable, "-m", "celery", "-q", "-A", "gateway.celery"]
         web = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", self.host, "--port", str(self.port)]
-        web += ["--workers", "1", "--blocking-threads", str(THREADS), "--backpressure", str(THREADS * 2), "--no-ws"]
+        web += [
+            "--workers",
+            "1",
+            "--blocking-threads",
+            str(THREADS),
+            "--backpressure",
+            str(THREADS * 2),
+            "--no-ws",
+            "--http",
+            "1",
+        ]
         web += ["--log-level", "error", "--respawn-failed-workers", "gateway.wsgi:application"]
         worker = [*celery, "worker", "--pool", "threads", "--concurrency", str(WORKER_THREADS), "--loglevel", "WARNING"]
         worker += ["--without-gossip", "--without-mingle", "--without-heartbeat"]

@@ -1,7 +1,6 @@
 """The audit trail over REST: a tenant reads its own part, in pages or whole as JSON lines."""
 
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -12,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tenants.actors import Actor
-from tenants.api.base import ApiView
+from tenants.api.base import ApiView, PageParameters
 from tenants.bodies import dump_json
 from tenants.discretion import OPERATOR, is_hidden, own_names
 from tenants.models import AuditEntry, AuditSeal
@@ -43,8 +42,8 @@ class AuditEntrySerializer(serializers.Serializer[Any]):
     address = serializers.CharField(allow_blank=True)
     action = serializers.CharField()
     subject = serializers.DictField(child=serializers.CharField())
-    before = serializers.JSONField(allow_null=True)
-    after = serializers.JSONField(allow_null=True)
+    before = serializers.DictField(allow_null=True)
+    after = serializers.DictField(allow_null=True)
     request_id = serializers.CharField(allow_blank=True)
     position = serializers.IntegerField(
         allow_null=True, help_text="its place in the sealed chain; null = not sealed yet"
@@ -63,7 +62,7 @@ class AuditView(ApiView):
 
     @extend_schema(
         operation_id="read_audit",
-        parameters=[AuditFilterSerializer],
+        parameters=[AuditFilterSerializer, PageParameters],
         responses=AuditPageSerializer,
         summary="Who did what, the newest first",
     )
@@ -105,7 +104,7 @@ def find_entries(actor: Actor, query: dict[str, Any]) -> "QuerySet[AuditEntry]":
     if "from" in query:
         rows = rows.filter(at__date__gte=query["from"])
     if "to" in query:
-        rows = rows.filter(at__date__lt=query["to"] + timedelta(days=1))
+        rows = rows.filter(at__date__lte=query["to"])
     return rows
 
 

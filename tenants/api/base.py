@@ -2,7 +2,9 @@
 
 import functools
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
@@ -13,13 +15,20 @@ from rest_framework.views import APIView
 
 from tenants.actors import Actor
 from tenants.authentication import not_authenticated
-from tenants.bodies import dump_json
+from tenants.bodies import MOST_NAMED, dump_json
 from tenants.context import acting_as
 from tenants.pages import DEFAULT_LIMIT, MAX_LIMIT, PageRequest, read_page
 from tenants.problems import Problem, invalid
 from tenants.refusals import record_refusal
 
 NOT_IN_ETAG = frozenset({"seen_at"})  # changes with every sync though nothing else did
+
+
+class PageParameters(serializers.Serializer[Any]):
+    """What every paged list takes, for the description; `ApiView.page` reads it."""
+
+    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=DEFAULT_LIMIT)
+    cursor = serializers.CharField(required=False, help_text="from the link of another page of the same list")
 
 
 class ApiView(APIView):
@@ -86,12 +95,12 @@ class ApiView(APIView):
         """The checked body. Problem `invalid` with a pointer for every unknown, missing or wrong field."""
         body = self.request.data
         serializer = serializer_class(data=body)
-        unknown = sorted(set(body) - set(serializer.fields))
+        unknown = list(islice(_unknown_fields(serializer, body), MOST_NAMED))
         if unknown:
             raise Problem(
                 "invalid",
-                f"Unknown field: {', '.join(unknown)}.",
-                errors=[{"pointer": f"/{name}", "detail": "There is no such field here."} for name in unknown],
+                f"Unknown field: {', '.join(pointer.removeprefix('/') for pointer in unknown)}.",
+                errors=[{"pointer": pointer, "detail": "There is no such field here."} for pointer in unknown],
             )
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)
@@ -131,7 +140,7 @@ class ApiView(APIView):
         """One keyset page of `queryset`; call `read_query(…, paged=True)` first. {"next", "previous", "results"}, links relative."""
         given = self.request.query_params
         limit = given.get("limit", str(DEFAULT_LIMIT))
-        if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= MAX_LIMIT:
+        if not re.fullmatch(r"[0-9]{1,9}", limit) or not 1 <= int(limit) <= MAX_LIMIT:
             raise invalid("?limit", f"limit is a whole number from 1 to {MAX_LIMIT}.")
         request = PageRequest(
             actor=self.actor,
@@ -175,6 +184,19 @@ def _lasting_part(data: Any) -> Any:
     if isinstance(data, (list, tuple)):
         return [_lasting_part(value) for value in data]
     return data
+
+
+def _unknown_fields(serializer: Any, body: Any, pointer: str = "") -> Iterator[str]:
+    """Pointers to what no serializer knows, at any depth; values of the wrong type are for the serializer itself."""
+    if isinstance(serializer, serializers.ListSerializer) and isinstance(body, list):
+        for index, item in enumerate(body):
+            yield from _unknown_fields(serializer.child, item, f"{pointer}/{index}")
+    elif isinstance(serializer, serializers.Serializer) and isinstance(body, Mapping):
+        for name in sorted(body):
+            if name not in serializer.fields:
+                yield f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"
+            else:
+                yield from _unknown_fields(serializer.fields[name], body[name], f"{pointer}/{name}")
 
 
 def _etags(header: str) -> set[str]:

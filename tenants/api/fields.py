@@ -1,9 +1,13 @@
 """Serializer fields that several resources share."""
 
 import ipaddress
+import re
 from typing import Any
 
 from rest_framework import serializers
+
+LARGEST_WHOLE = 2**63 - 1
+PLAIN_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
 class NetworkField(serializers.CharField):
@@ -29,7 +33,10 @@ class StrictBooleanField(serializers.BooleanField):
 
 
 class StrictIntegerField(serializers.IntegerField):
-    """A whole JSON number; DRF's own takes "3" as well."""
+    """A whole JSON number that PostgreSQL can keep (64 bits); DRF's own takes "3" as well."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_value": LARGEST_WHOLE} | kwargs)
 
     def to_internal_value(self, data: Any) -> int:
         if not isinstance(data, int) or isinstance(data, bool):
@@ -46,3 +53,19 @@ class StrictCharField(serializers.CharField):
         if any(ord(char) < 32 and char not in "\t\n" for char in data) or "\x7f" in data:
             raise serializers.ValidationError("Leave control characters out.")
         return super().to_internal_value(data)
+
+
+class StrictDecimalField(serializers.DecimalField):
+    """A number from 0 up, exact: a string such as "0.05" (a JSON number is taken too). No sign, exponent or blank."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, bool) or (isinstance(data, str) and not PLAIN_NUMBER.fullmatch(data)):
+            raise serializers.ValidationError('Use a plain number such as "0.05".')
+        return super().to_internal_value(data)
+
+
+class NumberTextField(serializers.RegexField):
+    """Points and money in an answer: exact, as a string."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(r"^-?[0-9]+(\.[0-9]+)?$", **kwargs)

@@ -8,11 +8,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tenants.api.base import ApiView
-from tenants.api.fields import StrictBooleanField, StrictCharField, StrictIntegerField
+from tenants.api.base import ApiView, PageParameters
+from tenants.api.fields import StrictBooleanField, StrictCharField, StrictDecimalField, StrictIntegerField
 from tenants.context import acting_as
 from tenants.directory import create_tenant, describe_tenant, find_tenant, update_tenant
 from tenants.models import Tenant
+from tenants.openapi import IF_MATCH
 from tenants.problems import invalid
 
 
@@ -20,7 +21,7 @@ class TaxSerializer(serializers.Serializer[Any]):
     """One tax of a tenant: EN 16931 category (S standard, Z zero, E exempt, AE reverse charge…) and rate in per cent."""
 
     category = serializers.RegexField(r"^[A-Z]{1,2}$")
-    rate = serializers.DecimalField(max_digits=6, decimal_places=3, min_value=0, max_value=100)
+    rate = StrictDecimalField(max_digits=6, decimal_places=3, min_value=0, max_value=100)
     reason = StrictCharField(max_length=200, required=False)
 
 
@@ -40,7 +41,7 @@ class LimitsSerializer(serializers.Serializer[Any]):
     """Guards before money is spent; left out = no limit."""
 
     entitlements = StrictIntegerField(min_value=0, required=False)
-    points_per_day = serializers.DecimalField(max_digits=14, decimal_places=4, min_value=0, required=False)
+    points_per_day = StrictDecimalField(max_digits=14, decimal_places=4, min_value=0, required=False)
     requests_per_minute = StrictIntegerField(min_value=1, max_value=1_000_000, required=False)
 
 
@@ -80,7 +81,12 @@ class TenantsView(ApiView):
     scopes = {"GET": None, "POST": "tenants:write"}
     operator_methods = frozenset({"POST"})
 
-    @extend_schema(operation_id="list_tenants", responses=TenantPageSerializer, summary="Tenants this token sees")
+    @extend_schema(
+        operation_id="list_tenants",
+        parameters=[PageParameters],
+        responses=TenantPageSerializer,
+        summary="Tenants this token sees",
+    )
     def get(self, request: Request) -> Response:
         self.read_query(paged=True)
         return Response(self.page(Tenant.objects.visible_to(self.actor), keys=("slug",), render=describe_tenant))
@@ -107,6 +113,7 @@ class TenantView(ApiView):
 
     @extend_schema(
         operation_id="change_tenant",
+        parameters=[IF_MATCH],
         request=TenantChangeSerializer,
         responses=TenantSerializer,
         summary="Change a tenant",

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tenants.actors import Actor
-from tenants.api.base import ApiView
+from tenants.api.base import ApiView, PageParameters
 from tenants.api.fields import NetworkField, StrictCharField, StrictIntegerField
 from tenants.context import acting_as
 from tenants.directory import find_tenant
@@ -68,6 +68,7 @@ class NewTokenSerializer(TokenSerializer):
 
 class RevokedSerializer(serializers.Serializer[Any]):
     revoked = serializers.IntegerField()
+    kept = serializers.IntegerField(help_text="those that may do more than you, or are not of your making")
 
 
 class TokenPageSerializer(serializers.Serializer[Any]):
@@ -107,7 +108,12 @@ class TokensView(ApiView):
     scopes = {"GET": "tokens:write", "POST": "tokens:write", "DELETE": "tokens:write"}
     narrowed_methods = frozenset({"GET", "POST"})
 
-    @extend_schema(operation_id="list_tokens", responses=TokenPageSerializer, summary="A tenant's tokens")
+    @extend_schema(
+        operation_id="list_tokens",
+        parameters=[PageParameters],
+        responses=TokenPageSerializer,
+        summary="A tenant's tokens",
+    )
     def get(self, request: Request, slug: str) -> Response:
         self.read_query(paged=True)
         tenant = find_tenant(self.actor, slug)
@@ -138,8 +144,8 @@ class TokensView(ApiView):
     )
     def delete(self, request: Request, slug: str) -> Response:
         with acting_as(self.actor):
-            count = revoke_all_tokens(self.actor, tenant=find_tenant(self.actor, slug))
-        return Response({"revoked": count})
+            revoked, kept = revoke_all_tokens(self.actor, tenant=find_tenant(self.actor, slug))
+        return Response({"revoked": revoked, "kept": kept})
 
 
 class TokenView(ApiView):

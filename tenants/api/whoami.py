@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from tenants.actors import Actor
 from tenants.api.base import ApiView
+from tenants.api.tenants import LimitsSerializer
 from tenants.authentication import rates_of
 from tenants.models import Tenant, Token
 from tenants.problems import not_found
@@ -26,7 +27,10 @@ class WhoamiSerializer(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField(allow_null=True)
     entitlements = serializers.ListField(child=serializers.CharField(), allow_null=True, help_text="narrowed to these")
     configs = serializers.ListField(child=serializers.IntegerField(), allow_null=True, help_text="narrowed to these")
-    limits = serializers.DictField(help_text="the tenant's own, and requests_per_minute")
+    limits = LimitsSerializer(help_text="empty for the operator, and where no limit is set")
+    rates = serializers.DictField(
+        child=serializers.IntegerField(), help_text="requests a minute, per token and per tenant"
+    )
 
 
 class WhoamiView(ApiView):
@@ -42,7 +46,6 @@ class WhoamiView(ApiView):
         token = Token.objects.visible_to(actor).select_related("tenant").filter(id=actor.token_id).first()
         if token is None:
             raise not_found()
-        rates = {rate.name: rate.quota for rate in rates_of(token)}
         return Response(
             {
                 "kind": str(actor.kind),
@@ -54,7 +57,8 @@ class WhoamiView(ApiView):
                 "expires_at": token.expires_at,
                 "entitlements": sorted(actor.reach.entitlements) if actor.reach else None,
                 "configs": sorted(actor.reach.configs) if actor.reach else None,
-                "limits": (token.tenant.limits if token.tenant else {}) | {"requests_per_minute": rates},
+                "limits": token.tenant.limits if token.tenant else {},
+                "rates": {rate.name: rate.quota for rate in rates_of(token)},
             }
         )
 
@@ -72,4 +76,5 @@ def _describe_person(actor: Actor) -> dict[str, Any]:
         "entitlements": None,
         "configs": None,
         "limits": {},
+        "rates": {},
     }

@@ -25,6 +25,7 @@ class TokenQuerySet(models.QuerySet["Token"]):
 class Token(models.Model):
     """An API token. Only a keyed hash of the secret is stored; `pepper` names the key that made it.
 
+    `family` is the first token that it goes back to, by making or by rotation: the whole family shares one rate.
     `ancestors` are the tokens that it was made with, the first one first: it dies with any of them. `narrowed` = its TokenReach
     rows are all that it sees; a narrowed token without rows sees nothing.
     """
@@ -37,6 +38,7 @@ class Token(models.Model):
     pepper = models.CharField(max_length=20)
     allowed_ips = ArrayField(models.CharField(max_length=50), default=list)
     ancestors = ArrayField(models.UUIDField(), default=list)
+    family = models.UUIDField(null=True)
     narrowed = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=clock.now)
     created_by = models.CharField(max_length=100)
@@ -63,11 +65,6 @@ class Token(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.id})"
-
-    @property
-    def root_id(self) -> object:
-        """The token that its family began with: the whole family shares one rate."""
-        return self.ancestors[0] if self.ancestors else self.id
 
 
 class TokenReach(models.Model):

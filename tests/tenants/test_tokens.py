@@ -116,10 +116,10 @@ def test_a_strangers_tenant_answers_as_one_that_never_was(people: People) -> Non
 def test_a_rotated_token_lives_on_for_the_overlap_alone(people: People) -> None:
     old = people.acme_restricted
     path = f"tenants/acme/tokens/{old.row.id}/rotate"  # type: ignore[union-attr]
-    new = people.acme.post(path, {"overlap_seconds": 60}).json()
+    new = people.operator.post(path, {"overlap_seconds": 60}).json()
     assert ApiClient(new["token"]).get("whoami").json()["scopes"] == ["entitlements:read"]
     assert old.get("whoami").json()["tenant"] == "acme"
-    people.acme.post(f"tenants/acme/tokens/{new['id']}/rotate", {"overlap_seconds": 0})
+    people.operator.post(f"tenants/acme/tokens/{new['id']}/rotate", {"overlap_seconds": 0})
     assert code_of(ApiClient(new["token"]).get("whoami")) == (401, "not_authenticated")
 
 

@@ -27,7 +27,7 @@ class Command(BaseCommand):
             if options["tenant"]:
                 with acting_as(actor):
                     tenant = find_tenant(actor, options["tenant"])
-                self.stdout.write(f"{revoke_all_tokens(actor, tenant=tenant)} revoked.")
+                self.stdout.write(f"{revoke_all_tokens(actor, tenant=tenant)[0]} revoked.")
                 return
             token_id = UUID(options["id"])
             with acting_as(actor):
