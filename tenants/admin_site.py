@@ -9,7 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django_otp import match_token, user_has_device
 
 from tenants.actors import AUTHENTICATOR, Actor, ActorKind, system
@@ -105,13 +105,13 @@ class OperatorSite(admin.AdminSite):
             )
         return response
 
-    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        response = super().login(request, extra_context)
+    def login(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        response: Any = super().login(request, extra_context)
         if request.method == "POST" and response.status_code == 200:
-            wait = wait_after_failures(current_address(), kind="password")
-            response.status_code = 429 if wait else 401
-            if wait:
-                response["Retry-After"] = str(wait)
+            full = response.context_data["form"].has_error("__all__", "too_many")
+            response.status_code = 429 if full else 401
+            if full:
+                response["Retry-After"] = str(wait_after_failures(current_address(), kind="password"))
         return response
 
 

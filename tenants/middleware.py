@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import structlog
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 
 from tenants import ids
@@ -15,6 +16,7 @@ from tenants.problems import Problem, not_found, render_problem
 from tenants.rate_limits import rate_headers
 
 ACCEPTABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+HEALTH = ("/healthz", "/readyz")
 LONGEST_QUERY = 8_000  # characters; a filter is no place to store things
 NOTHING_RUNS = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 OWN_PAGES = (
@@ -52,6 +54,11 @@ class RequestContextMiddleware:
 
     def _answer(self, request: HttpRequest) -> HttpResponse:
         query = request.META.get("QUERY_STRING", "")
+        if request.path not in HEALTH:  # a balancer asks those by address
+            try:
+                request.get_host()
+            except DisallowedHost:
+                return render_problem(Problem("invalid", "This gateway does not answer to that host name."))
         if "\x00" in request.path:
             return render_problem(not_found())
         if "%00" in query:

@@ -19,6 +19,7 @@ from gateway.processes.children import start_tethered, stop_child
 ROOT = Path(__file__).resolve().parent.parent.parent
 THREADS = 64  # threads, not async, carry requests that wait for FortiFlex
 WORKER_THREADS = 4
+HEADER_SECONDS = 10  # for a client to send its headers
 READY_SECONDS = 60
 STOP_SECONDS = 20
 LONGEST_PAUSE = 30.0
@@ -62,6 +63,8 @@ class Tree:
             "--no-ws",
             "--http",
             "1",
+            "--http1-header-read-timeout",
+            str(HEADER_SECONDS * 1000),
         ]
         web += ["--log-level", "error", "--respawn-failed-workers", "gateway.wsgi:application"]
         worker = [*celery, "worker", "--pool", "threads", "--concurrency", str(WORKER_THREADS), "--loglevel", "WARNING"]

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from tenants.actors import Actor
+from tenants.actors import Actor, ActorKind
 from tenants.authentication import not_authenticated
 from tenants.bodies import MOST_NAMED, dump_json
 from tenants.context import acting_as
@@ -70,10 +70,11 @@ class ApiView(APIView):
 
     def require_scope(self, scope: str) -> None:
         """A second scope that only shows once the body or the row is known; narrows staff like the first. Problem `insufficient_scope`."""
-        if not self.actor.may(scope):
+        narrowed = self.actor.with_scope(scope)
+        if not (narrowed.tenant_ids if narrowed.kind is ActorKind.STAFF else narrowed.may(scope)):
             record_refusal(self.actor, "insufficient_scope", method=str(self.request.method), path=self._route())
             raise Problem("insufficient_scope", f"This token lacks the scope {scope}.")
-        self.request.user = self.actor.with_scope(scope)  # type: ignore[assignment]
+        self.request.user = narrowed  # type: ignore[assignment]
 
     def _why_refused(self, actor: Actor, method: str, scope: str | None) -> Problem | None:
         if method in self.operator_methods and not actor.sees_every_tenant:

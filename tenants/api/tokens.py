@@ -139,7 +139,7 @@ class TokensView(ApiView):
 
     @extend_schema(
         operation_id="revoke_all_tokens",
-        responses=RevokedSerializer,
+        responses={200: RevokedSerializer},
         summary="Revoke every token of a tenant, your own included where it is one",
     )
     def delete(self, request: Request, slug: str) -> Response:

@@ -27,7 +27,7 @@ def row_versions() -> list[Any]:
             "gateway_placement",
             "gateway_assignment",
         ):
-            cursor.execute(f"SELECT '{table}', xmin::text, cmin::text, ctid::text FROM {table} ORDER BY ctid")  # noqa: S608
+            cursor.execute(f"SELECT '{table}', xmin::text, cmin::text, ctid::text FROM {table} ORDER BY ctid")
             rows += cursor.fetchall()
         return rows
 
