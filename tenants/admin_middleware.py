@@ -11,7 +11,9 @@ from django.http import HttpRequest, HttpResponse
 
 from tenants.access import actor_of_user
 from tenants.actors import AUTHENTICATOR, system
+from tenants.body_slots import body_slot
 from tenants.context import acting_as
+from tenants.problems import Problem, render_problem
 from tenants.staff import is_fully_signed_in
 
 ADMIN = "/admin/"
@@ -19,8 +21,18 @@ PASSWORD_CHANGE = "/admin/password_change/"  # noqa: S105 - a path
 
 
 class AdminSessionMiddleware(SessionMiddleware):
+    """Reads the form first, in a slot: the CSRF check would read it before anybody is known."""
+
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return super().__call__(request) if _is_admin(request) else self.get_response(request)  # type: ignore[return-value]
+        if not _is_admin(request):
+            return self.get_response(request)  # type: ignore[return-value]
+        if request.method == "POST":
+            try:
+                with body_slot("admin"):
+                    _ = request.body
+            except Problem as problem:
+                return render_problem(problem)
+        return super().__call__(request)  # type: ignore[return-value]
 
 
 class AdminAuthenticationMiddleware(AuthenticationMiddleware):

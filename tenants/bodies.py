@@ -13,6 +13,8 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 
+from tenants.body_slots import body_slot
+
 MAX_DEPTH = 20
 MOST_NAMED = 10  # an answer that lists faults stays an answer
 
@@ -25,7 +27,8 @@ class ExactJSONParser(BaseParser):
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        raw = stream.read()
+        with body_slot(_asker(parser_context)):
+            raw = stream.read()
         if not raw.strip():
             return {}
         try:
@@ -50,6 +53,11 @@ class ExactJSONParser(BaseParser):
             except UnicodeEncodeError as error:
                 raise ParseError("The body holds half of a surrogate pair, which is no character.") from error
         return body
+
+
+def _asker(parser_context: Mapping[str, Any] | None) -> str:
+    actor = getattr((parser_context or {}).get("request"), "user", None)
+    return str(getattr(actor, "tenant_id", None) or getattr(actor, "name", "nobody"))
 
 
 def _refuse_constant(name: str) -> Any:

@@ -1,0 +1,34 @@
+"""How many bodies may be read at once. A client that sends its body byte by byte holds a thread of the server for as long as it likes;
+so each asker gets a few threads for that, and all of them together never get the last ones.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tenants.problems import Problem
+
+PER_ASKER, TOGETHER = 8, 40  # of the 64 threads of a web process
+_lock = threading.Lock()
+_reading: Counter[str] = Counter()
+
+
+@contextmanager
+def body_slot(asker: str) -> Iterator[None]:
+    """Hold one while the body is read. Problem `rate_limited` where `asker`, or everybody together, holds too many."""
+    with _lock:
+        if _reading[asker] >= PER_ASKER or _reading.total() >= TOGETHER:
+            raise Problem(
+                "rate_limited",
+                "Too many request bodies are being sent at once and none of them ends. Send them faster, or one after another.",
+                headers={"Retry-After": "5"},
+            )
+        _reading[asker] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _reading[asker] -= 1
+            if not _reading[asker]:
+                del _reading[asker]
