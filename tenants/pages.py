@@ -62,7 +62,7 @@ def _beyond(keys: Sequence[str], start: Sequence[Any], *, upward: bool) -> Q:
 
 
 def _salt(page: PageRequest) -> str:
-    asker = ",".join(sorted(map(str, page.actor.tenant_ids))) or page.actor.kind
+    asker = f"{page.actor.kind}:" + ",".join(sorted(map(str, page.actor.tenant_ids)))
     if page.actor.reach is not None:
         asker += f":{page.actor.token_id}"
     return f"cursor:{asker}:{page.path}:{urlencode(sorted(page.filters.items()))}"
