@@ -40,7 +40,13 @@ def planted(people: People, world: SandboxWorld) -> list[str]:
         lane = UpstreamLane.objects.get(api_user=row)
         access = decrypt_text(lane.access_token_encrypted, bound_to=f"lane:{row.id}:access_token")
     made = people.acme.post("tenants/acme/tokens", {"name": "canary"}).json()
-    return [PASSWORD, access, made["secret"], str(people.acme.token).split("_")[4], str(people.operator.token).split("_")[4]]
+    return [
+        PASSWORD,
+        access,
+        made["secret"],
+        str(people.acme.token).split("_")[4],
+        str(people.operator.token).split("_")[4],
+    ]
 
 
 @contextmanager
@@ -87,7 +93,17 @@ def test_no_log_line_has_one(people: People, world: SandboxWorld, planted: list[
 
 
 def test_no_answer_has_one(people: People, world: SandboxWorld, planted: list[str]) -> None:
-    paths = ["whoami", "tenants", "tenants/acme/tokens", "api-users", "api-users/main", "audit", "audit/export", "events", "operations"]
+    paths = [
+        "whoami",
+        "tenants",
+        "tenants/acme/tokens",
+        "api-users",
+        "api-users/main",
+        "audit",
+        "audit/export",
+        "events",
+        "operations",
+    ]
     told = [people.operator.get(path).content.decode() for path in paths]
     assert "canary" in told[3], "the user name is no secret"
     told.append(people.operator.patch("api-users/main", {"password": "wrong " + PASSWORD}).content.decode())
@@ -106,7 +122,10 @@ def test_no_page_of_the_admin_has_one(people: People, world: SandboxWorld, plant
         text = client.get(path).content.decode()
         assert found_in(text, planted) == [], path
         with acting_as(SETUP):
-            stored = [ApiUser.objects.get(name="main").password_encrypted, UpstreamLane.objects.get(api_user__name="main").access_token_encrypted]
+            stored = [
+                ApiUser.objects.get(name="main").password_encrypted,
+                UpstreamLane.objects.get(api_user__name="main").access_token_encrypted,
+            ]
         assert found_in(text, stored) == [], f"{path} shows a ciphertext"
 
 
@@ -138,7 +157,11 @@ def test_no_repr_and_no_task_has_one(people: People, world: SandboxWorld, plante
         row = ApiUser.objects.get(name="main")
         token = Token.objects.get(id=people.acme.row.id)  # type: ignore[union-attr]
         objects: list[Any] = [row, row.lane, token, ApiUserFields(username="canary", password=PASSWORD)]
-    objects += [client_for(row, interactive=True), parse_token(str(people.acme.token), environment="test"), people.acme.actor]
+    objects += [
+        client_for(row, interactive=True),
+        parse_token(str(people.acme.token), environment="test"),
+        people.acme.actor,
+    ]
     told = "\n".join(f"{one!r} {one}" for one in objects)
     assert "canary" in told
     assert found_in(told, planted) == []
@@ -167,7 +190,9 @@ def test_a_ciphertext_is_of_use_in_its_own_row_alone(people: People) -> None:
             decrypt_text(sealed, bound_to=other)
 
 
-def test_keys_rotate_and_the_old_one_can_go(people: People, world: SandboxWorld, planted: list[str], settings: Any) -> None:
+def test_keys_rotate_and_the_old_one_can_go(
+    people: People, world: SandboxWorld, planted: list[str], settings: Any
+) -> None:
     old = settings.FLEXGATE_CREDENTIAL_KEYS
     new = "2:" + "B" * 43 + "="
     with acting_as(SETUP):
@@ -191,5 +216,3 @@ def test_keys_rotate_and_the_old_one_can_go(people: People, world: SandboxWorld,
     finally:
         settings.FLEXGATE_CREDENTIAL_KEYS = old
         secrets._keyring.cache_clear()
-
-
