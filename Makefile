@@ -39,6 +39,8 @@ gates: install
 	FLEXGATE_DEBUG=1 "$(BIN)/mypy"
 	@echo "== import contracts"
 	"$(BIN)/lint-imports"
+	@echo "== known vulnerabilities"
+	"$(BIN)/python" tests/audit_dependencies.py
 	@echo "== deployment checks"
 	$(PRODUCTION) "$(BIN)/python" manage.py check --deploy --fail-level WARNING
 	@echo "== missing migrations"

@@ -9,7 +9,7 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         from billing.event_types import register_events
-        from tenants.rls import NOBODYS, register_table, unnarrowed
+        from tenants.rls import NOBODYS, owned_by, register_table
 
         register_events()
 
@@ -17,7 +17,5 @@ class BillingConfig(AppConfig):
         register_table("billing_rate", operator="SELECT, INSERT, UPDATE", tenant_rule=NOBODYS)
         register_table("billing_series", operator="SELECT, INSERT, UPDATE", tenant_rule=NOBODYS)
         register_table("billing_statementrun", operator="SELECT, INSERT, UPDATE")
-        register_table(
-            "billing_statement", tenant="SELECT", operator="SELECT, INSERT, UPDATE", tenant_rule=unnarrowed()
-        )
-        register_table("billing_statementline", tenant="SELECT", operator="SELECT, INSERT", tenant_rule=unnarrowed())
+        register_table("billing_statement", tenant="SELECT", operator="SELECT, INSERT, UPDATE", tenant_rule=owned_by())
+        register_table("billing_statementline", tenant="SELECT", operator="SELECT, INSERT", tenant_rule=owned_by())

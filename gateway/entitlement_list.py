@@ -1,10 +1,10 @@
 """The entitlement list's reading side: one values() query with its filters, and the row as the API shows it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery, TextField
-from django.db.models.functions import Cast, Coalesce, Greatest
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.functions import Cast
 
 from gateway.models import Entitlement, ProgramAccount
 from tenants.actors import Actor
@@ -25,16 +25,28 @@ COLUMNS = (
     "token_status",
     "labels",
     "operator_labels",
-    "seen_at",
+    "first_seen_at",
+    "vanished_at",
 )
 UNASSIGNED = "unassigned"
 
 
 def list_entitlements(actor: Actor) -> "QuerySet[Entitlement]":
-    """What `actor` sees, with `seen_at`: a row is as fresh as its account's last complete pass, or as its own last write."""
-    accounts = ProgramAccount.objects.filter(program_id=OuterRef("program_id"), account_id=OuterRef("account_id"))
-    seen = Coalesce("vanished_at", Greatest("first_seen_at", Subquery(accounts.values("mirrored_at")[:1])))
-    return Entitlement.objects.visible_to(actor).annotate(seen_at=seen)
+    """What `actor` sees; read it with values(*COLUMNS) and give the rows to `add_freshness` before they are rendered."""
+    return Entitlement.objects.visible_to(actor)
+
+
+def add_freshness(rows: Sequence[dict[str, Any]]) -> None:
+    """`seen_at` of every row: as fresh as its account's last complete pass, or as its own last write. One query for all of a page.
+
+    Not a subquery per row: whether a tenant may see an account's freshness is a question to PostgreSQL each time.
+    """
+    programs, accounts = {row["program_id"] for row in rows}, {row["account_id"] for row in rows}
+    known = ProgramAccount.objects.filter(program_id__in=programs, account_id__in=accounts)
+    mirrored = {(p, a): at for p, a, at in known.values_list("program_id", "account_id", "mirrored_at")}
+    for row in rows:
+        seen = mirrored.get((row["program_id"], row["account_id"]))
+        row["seen_at"] = row["vanished_at"] or max(filter(None, (row["first_seen_at"], seen)))
 
 
 def filter_entitlements(rows: "QuerySet[Entitlement]", query: Mapping[str, Any]) -> "QuerySet[Entitlement]":

@@ -1,19 +1,17 @@
 """Which role may do what with the gateway's tables, and whose a row is (see tenants.rls)."""
 
-from tenants.rls import CONFIG_LIST, NOBODYS, SERIAL_LIST, TENANT_LIST, WHOLE_TENANT, owned_by, register_table
+from tenants.rls import CONFIG_LIST, NOBODYS, SERIAL_LIST, TENANT_LIST, owned_by, register_table
 
 READ_WRITE = "SELECT, INSERT, UPDATE"
 
-# A narrowed token sees an entitlement by its serial or by its config. Each rule names the tenant first: that is what has an index.
-ENTITLEMENT_RULE = f"""{owned_by()}
-    AND ({WHOLE_TENANT} OR serial_number = ANY({SERIAL_LIST}) OR config_id = ANY({CONFIG_LIST}))"""
+NAMED = f"serial_number = ANY({SERIAL_LIST}) OR config_id = ANY({CONFIG_LIST})"
 
 
-def by_serial(table: str) -> str:
+def of_serial(table: str) -> str:
     """Rows about a serial: a narrowed token sees those of the serials named, and of what stands under its configs today."""
-    return f"""{owned_by()} AND ({WHOLE_TENANT} OR serial_number = ANY({SERIAL_LIST}) OR EXISTS (
+    return f"""serial_number = ANY({SERIAL_LIST}) OR EXISTS (
         SELECT 1 FROM gateway_entitlement e WHERE e.serial_number = {table}.serial_number AND e.config_id = ANY({CONFIG_LIST})
-    ))"""
+    )"""
 
 
 # A config is visible to its tenant, to those it is offered to, and to those who own an entitlement of it.
@@ -21,22 +19,22 @@ CONFIG_RULE = f"""(
     tenant_id = ANY({TENANT_LIST})
     OR EXISTS (SELECT 1 FROM gateway_configoffer o WHERE o.config_id = gateway_config.id AND o.tenant_id = ANY({TENANT_LIST}))
     OR EXISTS (SELECT 1 FROM gateway_entitlement e WHERE e.config_id = gateway_config.id AND e.tenant_id = ANY({TENANT_LIST}))
-) AND ({WHOLE_TENANT} OR id = ANY({CONFIG_LIST}) OR EXISTS (SELECT 1 FROM gateway_entitlement e WHERE e.config_id = gateway_config.id))"""
-OFFER_RULE = f"{owned_by()} AND ({WHOLE_TENANT} OR config_id = ANY({CONFIG_LIST}))"
+)"""
+# The product of an entitlement that a narrowed token sees stands in its config's row.
+CONFIG_NAMED = (
+    f"id = ANY({CONFIG_LIST}) OR EXISTS (SELECT 1 FROM gateway_entitlement e WHERE e.config_id = gateway_config.id)"
+)
 # A write is a narrowed token's if all its serials are, or if its config is.
-OPERATION_RULE = f"""{owned_by()} AND ({WHOLE_TENANT} OR config_id = ANY({CONFIG_LIST})
-    OR (serial_numbers <> '{{}}' AND serial_numbers::text[] <@ {SERIAL_LIST}))"""
+OPERATION_NAMED = f"""config_id = ANY({CONFIG_LIST})
+    OR (serial_numbers <> '{{}}' AND serial_numbers::text[] <@ {SERIAL_LIST})"""
 # Whoever plans a write for itself plans it about what it sees; the same is asked again when it is sent.
-OPERATION_CHECK = f"""{OPERATION_RULE} AND CASE
+OPERATION_CHECK = f"""{owned_by()} AND CASE
     WHEN kind LIKE 'create_%' THEN true
     WHEN kind IN ('update_config', 'enable_config', 'disable_config') THEN EXISTS (
         SELECT 1 FROM gateway_config c WHERE c.id = config_id AND c.tenant_id = ANY({TENANT_LIST}))
     ELSE serial_numbers <> '{{}}' AND NOT EXISTS (SELECT 1 FROM unnest(serial_numbers) AS named (serial) WHERE NOT EXISTS (
         SELECT 1 FROM gateway_entitlement e WHERE e.serial_number = named.serial AND e.tenant_id = ANY({TENANT_LIST})))
 END"""
-ATTEMPT_RULE = (
-    f"{owned_by()} AND ({WHOLE_TENANT} OR EXISTS (SELECT 1 FROM gateway_operation o WHERE o.id = operation_id))"
-)
 # A placement belongs to the serial; a tenant sees the part that overlaps its own days.
 PLACEMENT_RULE = f"""EXISTS (
     SELECT 1 FROM gateway_assignment a
@@ -63,38 +61,70 @@ def register_tables() -> None:
         tenant="SELECT (program_id, account_id, mirrored_at)",
         operator=READ_WRITE,
         tenant_rule=ACCOUNT_RULE,
+        narrowed="true",
     )
     register_table("gateway_productcatalogue", tenant="SELECT", operator=READ_WRITE)
-    register_table("gateway_config", tenant="SELECT", operator=READ_WRITE, tenant_rule=CONFIG_RULE)
-    register_table("gateway_configoffer", tenant="SELECT", operator=READ_WRITE + ", DELETE", tenant_rule=OFFER_RULE)
     register_table(
-        "gateway_entitlement", tenant="SELECT, UPDATE (labels)", operator=READ_WRITE, tenant_rule=ENTITLEMENT_RULE
+        "gateway_config", tenant="SELECT", operator=READ_WRITE, tenant_rule=CONFIG_RULE, narrowed=CONFIG_NAMED
+    )
+    register_table(
+        "gateway_configoffer",
+        tenant="SELECT",
+        operator=READ_WRITE + ", DELETE",
+        tenant_rule=owned_by(),
+        narrowed=f"config_id = ANY({CONFIG_LIST})",
+    )
+    register_table(
+        "gateway_entitlement",
+        tenant="SELECT, UPDATE (labels)",
+        operator=READ_WRITE,
+        tenant_rule=owned_by(),
+        narrowed=NAMED,
     )
     register_table(
         "gateway_assignment",
         tenant="SELECT, UPDATE (labels)",
         operator=READ_WRITE + ", DELETE",
-        tenant_rule=by_serial("gateway_assignment"),
+        tenant_rule=owned_by(),
+        narrowed=of_serial("gateway_assignment"),
     )
-    register_table("gateway_placement", tenant="SELECT", operator=READ_WRITE + ", DELETE", tenant_rule=PLACEMENT_RULE)
+    register_table(
+        "gateway_placement",
+        tenant="SELECT",
+        operator=READ_WRITE + ", DELETE",
+        tenant_rule=PLACEMENT_RULE,
+        narrowed="true",
+    )
     # A tenant's own request writes its journal row; what came of it is written by the gateway.
     register_table(
         "gateway_operation",
         tenant="SELECT, INSERT",
         operator=READ_WRITE,
-        tenant_rule=OPERATION_RULE,
+        tenant_rule=owned_by(),
+        narrowed=OPERATION_NAMED,
         tenant_check=OPERATION_CHECK,
     )
-    register_table("gateway_attempt", tenant="SELECT", operator=READ_WRITE, tenant_rule=ATTEMPT_RULE)
+    register_table(
+        "gateway_attempt",
+        tenant="SELECT",
+        operator=READ_WRITE,
+        tenant_rule=owned_by(),
+        narrowed="EXISTS (SELECT 1 FROM gateway_operation o WHERE o.id = operation_id)",
+    )
     register_table("gateway_pointsfetch", operator="SELECT, INSERT")
     register_table("gateway_accountday", operator=READ_WRITE)
     register_table(
-        "gateway_ledgerentry", tenant="SELECT", operator=READ_WRITE, tenant_rule=by_serial("gateway_ledgerentry")
+        "gateway_ledgerentry",
+        tenant="SELECT",
+        operator=READ_WRITE,
+        tenant_rule=owned_by(),
+        narrowed=of_serial("gateway_ledgerentry"),
     )
     register_table(
         "gateway_ledgercorrection",
         tenant="SELECT",
         operator="SELECT, INSERT",
-        tenant_rule=by_serial("gateway_ledgercorrection"),
+        tenant_rule=owned_by(),
+        narrowed=of_serial("gateway_ledgercorrection"),
     )
     register_table("gateway_enddatecalibration", operator="SELECT, INSERT")

@@ -19,10 +19,11 @@ ROLE_BY_KIND = {
     ActorKind.STAFF: "flexgate_tenant",
     ActorKind.AUTHENTICATOR: "flexgate_auth",
 }
-Standing = tuple[str, str, str, str, str, str]  # role, tenants, narrowed ("yes" or "no"), serials, configs, token
-NOBODY: Standing = ("none", "", "yes", "", "", "")
+NARROWED = "flexgate_narrowed"  # a narrowed token's role: the tenant's rights, on fewer rows
+Standing = tuple[str, str, str, str, str]  # role, tenants, serials, configs, token
+NOBODY: Standing = ("none", "", "", "", "")
 # pg_temp last: a temporary table must never stand before one of ours.
-BECOME = """SELECT set_config('role', %s, true), set_config('flexgate.tenants', %s, true), set_config('flexgate.narrowed', %s, true),
+BECOME = """SELECT set_config('role', %s, true), set_config('flexgate.tenants', %s, true),
     set_config('flexgate.serials', %s, true), set_config('flexgate.configs', %s, true), set_config('flexgate.token', %s, true),
     set_config('search_path', 'public, pg_temp', true)"""
 
@@ -61,9 +62,9 @@ def _standing_of(actor: Actor) -> Standing:
     tenants = ",".join(str(tenant_id) for tenant_id in actor.tenant_ids)
     token = str(actor.token_id or "")
     if actor.reach is None:
-        return ROLE_BY_KIND[actor.kind], tenants, "no", "", "", token
+        return ROLE_BY_KIND[actor.kind], tenants, "", "", token
     serials, configs = sorted(actor.reach.entitlements), sorted(actor.reach.configs)
-    return ROLE_BY_KIND[actor.kind], tenants, "yes", ",".join(serials), ",".join(map(str, configs)), token
+    return NARROWED, tenants, ",".join(serials), ",".join(map(str, configs)), token
 
 
 def _set_standing(standing: Standing) -> None:

@@ -34,6 +34,7 @@ def read_page(
     keys: Sequence[str],
     descending: bool,
     render: Callable[[Any], Any],
+    prepare: Callable[[list[Any]], None] | None = None,
 ) -> dict[str, Any]:
     """{"next", "previous", "results"} of `queryset` (a values() one or of models) ordered by `keys`, which must be unique together."""
     start, backward = _read_cursor(page) if page.cursor is not None else (None, False)
@@ -44,6 +45,8 @@ def read_page(
     more, rows = len(rows) > page.limit, rows[: page.limit]
     if backward:
         rows.reverse()
+    if prepare is not None:
+        prepare(rows)
     has_next, has_previous = (True, more) if backward else (more, start is not None)
     return {
         "next": _link(page, keys, rows[-1], backward=False) if rows and has_next else None,

@@ -1,6 +1,6 @@
 """Which role may do what with the ground floor's tables, and with those of Django's own apps that staff sign in with."""
 
-from tenants.rls import ASKING_ID, WHOLE_TENANT, owned_by, register_table, unnarrowed
+from tenants.rls import ASKING_ID, owned_by, register_table
 
 APPEND = "SELECT, INSERT"
 READ_WRITE = "SELECT, INSERT, UPDATE"
@@ -9,27 +9,42 @@ READABLE_COLUMNS = (
     "last_used_at, last_used_from"
 )
 # A narrowed token knows itself and what it made.
-TOKEN_RULE = f"{owned_by()} AND ({WHOLE_TENANT} OR id = {ASKING_ID} OR {ASKING_ID} = ANY(ancestors))"
+TOKEN_REACH = f"id = {ASKING_ID} OR {ASKING_ID} = ANY(ancestors)"
 EVERYTHING = "SELECT, INSERT, UPDATE, DELETE"
 
 
 def register_tables() -> None:
     """Declare the rights of every table of this app, and of staff's sign-in."""
-    register_table("tenants_tenant", tenant="SELECT", operator=READ_WRITE, auth="SELECT", tenant_rule=owned_by("id"))
+    register_table(
+        "tenants_tenant",
+        tenant="SELECT",
+        operator=READ_WRITE,
+        auth="SELECT",
+        tenant_rule=owned_by("id"),
+        narrowed="true",
+    )
     register_table(
         "tenants_token",
         tenant=f"SELECT ({READABLE_COLUMNS}), INSERT, UPDATE (revoked_at, expires_at)",
         operator=READ_WRITE,
         # A hash made with an older pepper is renewed by whoever shows its secret.
         auth="SELECT, UPDATE (last_used_at, last_used_from, secret_hash, pepper)",
-        tenant_rule=TOKEN_RULE,
+        tenant_rule=owned_by(),
+        narrowed=TOKEN_REACH,
     )
-    register_table("tenants_tokenreach", tenant=APPEND, operator=APPEND, auth="SELECT", tenant_rule=owned_by())
+    register_table(
+        "tenants_tokenreach",
+        tenant=APPEND,
+        operator=APPEND,
+        auth="SELECT",
+        tenant_rule=owned_by(),
+        narrowed="EXISTS (SELECT 1 FROM tenants_token t WHERE t.id = token_id)",
+    )
     # Append-only by privilege: nobody at run time may change or remove what was written down. Triggers say the same to the owner.
     for table in ("tenants_auditentry", "tenants_event"):
-        register_table(table, tenant=APPEND, operator=APPEND, tenant_rule=unnarrowed(), tenant_check=owned_by())
+        register_table(table, tenant=APPEND, operator=APPEND, tenant_rule=owned_by())
     for table in ("tenants_auditseal", "tenants_eventposition", "tenants_audithead"):
-        register_table(table, tenant="SELECT", operator=APPEND, tenant_rule=unnarrowed())
+        register_table(table, tenant="SELECT", operator=APPEND, tenant_rule=owned_by())
     register_table("tenants_unsealed", operator="SELECT, DELETE")  # written by a trigger
     register_table("tenants_lease", operator=EVERYTHING)
     register_table("tenants_ratebucket", operator="SELECT, DELETE", auth=EVERYTHING)

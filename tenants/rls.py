@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-TENANT_LIST = "string_to_array(nullif(current_setting('flexgate.tenants', true), ''), ',')::uuid[]"
+# A scalar subquery is worked out once per statement; the bare expression would be split anew for every row.
+TENANT_LIST = "(SELECT string_to_array(nullif(current_setting('flexgate.tenants', true), ''), ',')::uuid[])::uuid[]"
 SERIAL_LIST = "string_to_array(nullif(current_setting('flexgate.serials', true), ''), ',')"
 CONFIG_LIST = "string_to_array(nullif(current_setting('flexgate.configs', true), ''), ',')::bigint[]"
 ASKING_ID = "nullif(current_setting('flexgate.token', true), '')::uuid"
-WHOLE_TENANT = (
-    "current_setting('flexgate.narrowed', true) = 'no'"  # anything else, unset too, leaves only what is named
-)
 NOBODYS = "false"  # the row rule of a table that names tenants and is none of their business
+EVERYBODY = "flexgate, flexgate_tenant, flexgate_narrowed, flexgate_operator, flexgate_auth"
 LOCK_KEY = 7_019_334  # serialises concurrent appliers; held for the length of one short transaction
 
 
@@ -24,7 +23,8 @@ LOCK_KEY = 7_019_334  # serialises concurrent appliers; held for the length of o
 class TableRights:
     """Rights on one table. `tenant_rule` is the SQL condition that makes a row a tenant's; None = no row-level security (no tenant data).
 
-    `tenant_check` is what a new or changed row must fulfil where that differs from what may be read.
+    `tenant_check` is what a new or changed row must fulfil where that differs from what may be read. `narrowed` is what must hold
+    besides for a narrowed token; None = it reads nothing here.
     """
 
     table: str
@@ -33,6 +33,7 @@ class TableRights:
     auth: str = ""
     tenant_rule: str | None = None
     tenant_check: str | None = None
+    narrowed: str | None = None
 
 
 _registry: dict[str, TableRights] = {}
@@ -43,11 +44,6 @@ def owned_by(column: str = "tenant_id") -> str:
     return f"{column} = ANY({TENANT_LIST})"
 
 
-def unnarrowed(column: str = "tenant_id") -> str:
-    """A row of one of the actor's tenants that no narrowed token sees: it belongs to no serial and no config."""
-    return f"{owned_by(column)} AND {WHOLE_TENANT}"
-
-
 def register_table(
     table: str,
     *,
@@ -56,9 +52,10 @@ def register_table(
     auth: str = "",
     tenant_rule: str | None = None,
     tenant_check: str | None = None,
+    narrowed: str | None = None,
 ) -> None:
-    """Declare the rights (comma-separated SQL privileges) of the three roles on `table`."""
-    _registry[table] = TableRights(table, tenant, operator, auth, tenant_rule, tenant_check)
+    """Declare the rights (comma-separated SQL privileges) of the roles on `table`; a narrowed token's role has the tenant's."""
+    _registry[table] = TableRights(table, tenant, operator, auth, tenant_rule, tenant_check, narrowed)
 
 
 def registered_tables() -> dict[str, TableRights]:
@@ -80,7 +77,7 @@ def apply_grants(connection: BaseDatabaseWrapper) -> bool:
         cursor.execute(
             f"GRANT TEMPORARY ON DATABASE {database} TO flexgate_operator"
         )  # statement lines are copied through one
-        cursor.execute("GRANT USAGE ON SCHEMA public TO flexgate, flexgate_tenant, flexgate_operator, flexgate_auth")
+        cursor.execute(f"GRANT USAGE ON SCHEMA public TO {EVERYBODY}")
         cursor.execute("GRANT SELECT ON django_migrations TO flexgate")  # readiness compares it with the code
         for statement in statements:
             cursor.execute(statement)
@@ -90,22 +87,31 @@ def apply_grants(connection: BaseDatabaseWrapper) -> bool:
 
 def _statements_for(rights: TableRights) -> list[str]:
     table = f'"{rights.table}"'
-    statements = [f"REVOKE ALL ON {table} FROM flexgate, flexgate_tenant, flexgate_operator, flexgate_auth"]
-    granted = {"flexgate_tenant": rights.tenant, "flexgate_operator": rights.operator, "flexgate_auth": rights.auth}
+    statements = [f"REVOKE ALL ON {table} FROM {EVERYBODY}"]
+    granted = {
+        "flexgate_tenant": rights.tenant,
+        "flexgate_narrowed": rights.tenant,
+        "flexgate_operator": rights.operator,
+        "flexgate_auth": rights.auth,
+    }
     statements += [f"GRANT {privileges} ON {table} TO {role}" for role, privileges in granted.items() if privileges]
     if rights.tenant_rule is None:
         return statements
-    # One policy per role: a shared "everything OR mine" policy loses the index. The owner needs one too, or pg_dump and data
-    # migrations silently see nothing under FORCE.
+    check = rights.tenant_check or rights.tenant_rule
+    # One policy per role: a shared "everything OR mine" policy loses the index, and so does "whole tenant OR what is named". The owner
+    # needs one too, or pg_dump and data migrations silently see nothing under FORCE.
     rules = {
-        "flexgate_owner": "true",
-        "flexgate_operator": "true",
-        "flexgate_auth": "true" if rights.auth else "false",
-        "flexgate_tenant": rights.tenant_rule,
+        "flexgate_owner": ("true", "true"),
+        "flexgate_operator": ("true", "true"),
+        "flexgate_auth": ("true", "true") if rights.auth else ("false", "false"),
+        "flexgate_tenant": (rights.tenant_rule, check),
+        "flexgate_narrowed": (
+            f"{rights.tenant_rule} AND ({rights.narrowed or 'false'})",
+            f"{check} AND ({rights.narrowed or 'true'})",
+        ),
     }
-    checks = rules | {"flexgate_tenant": rights.tenant_check or rights.tenant_rule}
     statements += [f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY", f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY"]
-    for role, rule in rules.items():
+    for role, (rule, checked) in rules.items():
         statements.append(f"DROP POLICY IF EXISTS {role}_rows ON {table}")
-        statements.append(f"CREATE POLICY {role}_rows ON {table} TO {role} USING ({rule}) WITH CHECK ({checks[role]})")
+        statements.append(f"CREATE POLICY {role}_rows ON {table} TO {role} USING ({rule}) WITH CHECK ({checked})")
     return statements

@@ -17,7 +17,7 @@ from gateway.api.preferences import (
     replay_headers,
     wants_async,
 )
-from gateway.entitlement_list import COLUMNS, filter_entitlements, list_entitlements, render_entitlement
+from gateway.entitlement_list import COLUMNS, add_freshness, filter_entitlements, list_entitlements, render_entitlement
 from gateway.operations import describe_operation
 from gateway.provisioning.checks import find_entitlement, tenant_of_request
 from gateway.provisioning.create import Wish, create_entitlements
@@ -119,7 +119,12 @@ class EntitlementsView(ApiView):
         query = self.read_query(EntitlementFilterSerializer, paged=True)
         rows = filter_entitlements(list_entitlements(self.actor), query).values(*COLUMNS)
         return Response(
-            self.page(rows, keys=("serial_number",), render=lambda row: render_entitlement(row, self.actor))
+            self.page(
+                rows,
+                keys=("serial_number",),
+                prepare=add_freshness,
+                render=lambda row: render_entitlement(row, self.actor),
+            )
         )
 
     @extend_schema(
@@ -250,5 +255,7 @@ def _answer(view: ApiView, serial: str, outcome: Outcome | None) -> Response:
 
 def _read(view: ApiView, serials: list[str]) -> list[dict[str, Any]]:
     with acting_as(view.actor):
-        rows = list_entitlements(view.actor).filter(serial_number__in=serials).order_by("serial_number")
-        return [render_entitlement(row, view.actor) for row in rows.values(*COLUMNS)]
+        named = list_entitlements(view.actor).filter(serial_number__in=serials).order_by("serial_number")
+        rows = list(named.values(*COLUMNS))
+        add_freshness(rows)
+        return [render_entitlement(row, view.actor) for row in rows]

@@ -10,7 +10,7 @@ from django.db.migrations.executor import MigrationExecutor
 from tenants.rls import apply_grants
 
 MIGRATION_LOCK = 7_019_333  # two starters at once: one migrates, the other waits and finds nothing to do
-GROUP_ROLES = ("flexgate_tenant", "flexgate_operator", "flexgate_auth")
+GROUP_ROLES = ("flexgate_tenant", "flexgate_narrowed", "flexgate_operator", "flexgate_auth")
 
 
 class DatabaseNotPrepared(RuntimeError):

@@ -24,10 +24,11 @@ VOLATILE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 ROLES = f"""
 CREATE ROLE flexgate_owner LOGIN;
 CREATE ROLE flexgate_tenant NOLOGIN;
+CREATE ROLE flexgate_narrowed NOLOGIN;
 CREATE ROLE flexgate_operator NOLOGIN;
 CREATE ROLE flexgate_auth NOLOGIN;
 CREATE ROLE flexgate LOGIN NOINHERIT;
-GRANT flexgate_tenant, flexgate_operator, flexgate_auth TO flexgate;
+GRANT flexgate_tenant, flexgate_narrowed, flexgate_operator, flexgate_auth TO flexgate;
 CREATE DATABASE {DATABASE_NAME} OWNER flexgate_owner;
 """
 
@@ -161,11 +162,12 @@ def _wait_until_it_answers(cluster: Cluster, server: "subprocess.Popen[bytes]") 
 
 def _create_roles(cluster: Cluster) -> None:
     with connect_as_superuser(cluster.sockets) as connection:
-        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE_NAME]).fetchone():
-            return
+        found = connection.execute(
+            "SELECT 'ROLE', rolname FROM pg_roles UNION SELECT 'DATABASE', datname FROM pg_database"
+        )
+        there = {(str(kind), str(name)) for kind, name in found}
         for statement in ROLES.strip().split(";\n"):
-            name = statement.split()[2]
-            is_role = statement.startswith("CREATE ROLE")
-            if is_role and connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone():
-                continue  # an earlier start was cut off between the roles and the database
+            verb, kind, name, *_ = statement.split()
+            if verb == "CREATE" and (kind, name) in there:
+                continue  # a cluster that is used again, perhaps one of an older version with fewer roles
             connection.execute(statement.rstrip(";").encode())

@@ -136,6 +136,7 @@ class ApiView(APIView):
         *,
         keys: Sequence[str],
         render: Callable[[Any], Any],
+        prepare: Callable[[list[Any]], None] | None = None,
         descending: bool = False,
     ) -> dict[str, Any]:
         """One keyset page of `queryset`; call `read_query(…, paged=True)` first. {"next", "previous", "results"}, links relative."""
@@ -150,7 +151,7 @@ class ApiView(APIView):
             limit=int(limit),
             cursor=given.get("cursor"),
         )
-        return read_page(queryset, request, keys=keys, descending=descending, render=render)
+        return read_page(queryset, request, keys=keys, descending=descending, render=render, prepare=prepare)
 
     def require_match(self, current: Any) -> None:
         """Problem `precondition_failed` if the caller's If-Match names another state than `current` (what GET would answer now)."""

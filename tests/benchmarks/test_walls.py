@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection, connections
 
-from gateway.entitlement_list import COLUMNS, list_entitlements
+from gateway.entitlement_list import COLUMNS, add_freshness, list_entitlements
 from tenants import authentication
 from tenants.context import acting_as
 from tenants.rls import registered_tables
@@ -71,16 +71,22 @@ def test_row_level_security_on_the_list_read(acme: ApiClient) -> None:
     def read() -> None:
         with acting_as(actor):
             rows = list_entitlements(actor).filter(serial_number__gt="FGVMBENCH00020000").order_by("serial_number")
-            assert len(list(rows.values(*COLUMNS)[:100])) == 100
+            page = list(rows.values(*COLUMNS)[:100])
+            add_freshness(page)
+            assert len(page) == 100
 
-    ratios = []
-    for _ in range(4):  # with and without, by turns: a switch is the owner's, so a run can't interleave single reads
-        seconds = []
-        for on in (True, False):
-            switch_policies(on)
-            seconds.append(median_of(read))
-        ratios.append(seconds[0] / seconds[1])
-    show("the list read, with row-level security against without", statistics.median(ratios), 1.0, at_most=1.10)
+    for name, work, at_most in (
+        ("the list's two queries", read, 1.25),
+        ("GET entitlements?limit=100", lambda: acme.get("entitlements?limit=100"), 1.10),
+    ):
+        ratios = []
+        for _ in range(4):  # by turns: the switch is the owner's, so single reads can't be interleaved
+            seconds = []
+            for on in (True, False):
+                switch_policies(on)
+                seconds.append(median_of(work))
+            ratios.append(seconds[0] / seconds[1])
+        show(f"{name}, with row-level security against without", statistics.median(ratios), 1.0, at_most=at_most)
 
 
 def median_of(work: Callable[[], Any], *, times: int = 80) -> float:

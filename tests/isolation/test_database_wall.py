@@ -18,7 +18,7 @@ from tests.people import People
 
 __all__ = ["keep_transport", "scene"]
 OURS = {"tenants", "gateway", "billing"}
-ROLES = ("flexgate", "flexgate_tenant", "flexgate_operator", "flexgate_auth")
+ROLES = ("flexgate", "flexgate_tenant", "flexgate_narrowed", "flexgate_operator", "flexgate_auth")
 # Every tenant table that a tenant's role reads, with the serial or config column that narrows it.
 MODELS = (Tenant, Token, TokenReach, AuditEntry, Event, Entitlement, Assignment, Operation, LedgerEntry)
 
@@ -54,6 +54,7 @@ def test_every_table_that_names_a_tenant_is_walled_and_indexed(scene: Scene) -> 
         )
         assert sorted(policies) == [
             ("{flexgate_auth}", "ALL", True, True),
+            ("{flexgate_narrowed}", "ALL", True, True),
             ("{flexgate_operator}", "ALL", True, True),
             ("{flexgate_owner}", "ALL", True, True),
             ("{flexgate_tenant}", "ALL", True, True),

@@ -95,4 +95,4 @@ def test_every_table_with_a_tenant_is_walled(people: People) -> None:
             cursor.execute("SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE relname = %s", [table])
             assert cursor.fetchone() == (True, True), table
             cursor.execute("SELECT count(*) FROM pg_policies WHERE tablename = %s AND with_check IS NOT NULL", [table])
-            assert cursor.fetchone() == (4,), table
+            assert cursor.fetchone() == (5,), table

@@ -92,6 +92,7 @@ def test_two_processes_share_and_the_last_one_stops(data_dir: Path) -> None:
         assert [row[0] for row in rows] == [
             "flexgate",
             "flexgate_auth",
+            "flexgate_narrowed",
             "flexgate_operator",
             "flexgate_owner",
             "flexgate_tenant",
