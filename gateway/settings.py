@@ -156,6 +156,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if FLEXGATE_PROXIE
 
 # --- Staff: sign-in, sessions, second factor ---
 FLEXGATE_SECOND_FACTOR = env.bool("FLEXGATE_SECOND_FACTOR", default=False)  # True: nobody signs in without one
+OTP_TOTP_ISSUER = "flexgate"  # what an authenticator app shows beside the name
 SESSION_ENGINE = "tenants.sessions"
 SESSION_COOKIE_NAME = "flexgate_session" if FLEXGATE_DEBUG else "__Host-flexgate_session"
 CSRF_COOKIE_NAME = "flexgate_csrf" if FLEXGATE_DEBUG else "__Host-flexgate_csrf"

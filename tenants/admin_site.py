@@ -32,7 +32,11 @@ class SignInForm(AdminAuthenticationForm):
     """Name, password and, for who has one, the code of the second factor. One message for every way to be wrong."""
 
     code = forms.CharField(
-        required=False, label="Code", help_text="From your authenticator, if you have one.", max_length=20
+        required=False,
+        label="Code",
+        help_text="From your authenticator app, if you have one.",
+        max_length=20,
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
     )
 
     def clean(self) -> dict[str, Any]:
@@ -84,6 +88,8 @@ class OperatorSite(admin.AdminSite):
     index_title = "Administration"
     login_form = SignInForm
     index_template = "console/index.html"
+    login_template = "console/login.html"
+    site_url = "/api/v1/docs"
     enable_nav_sidebar = False
 
     def has_permission(self, request: HttpRequest) -> bool:

@@ -13,6 +13,7 @@ class TenantUserGrant(UserObjectPermissionBase):
 
     class Meta(UserObjectPermissionBase.Meta):
         indexes = [models.Index(fields=["content_object", "user"], name="user_grant_by_tenant")]
+        verbose_name, verbose_name_plural = "right of a user", "rights of users"
 
     def __str__(self) -> str:
         return f"{self.user}: {self.permission.codename} {self.content_object}"
@@ -25,6 +26,7 @@ class TenantGroupGrant(GroupObjectPermissionBase):
 
     class Meta(GroupObjectPermissionBase.Meta):
         indexes = [models.Index(fields=["content_object", "group"], name="group_grant_by_tenant")]
+        verbose_name, verbose_name_plural = "right of a group", "rights of groups"
 
     def __str__(self) -> str:
         return f"{self.group}: {self.permission.codename} {self.content_object}"

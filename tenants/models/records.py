@@ -41,6 +41,7 @@ class AuditEntry(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["tenant", "id"], name="audit_by_tenant")]
+        verbose_name_plural = "audit entries"
 
     def __str__(self) -> str:
         return f"{self.action} {self.subject_type} {self.subject_key}"

@@ -175,6 +175,11 @@ def test_a_second_factor_can_not_be_passed_by(people: People, settings: Any) -> 
     assert client.get("/admin/").status_code == 302
 
 
+def test_the_page_asks_for_everything_that_is_needed(people: People) -> None:
+    page = Client().get("/admin/login/").content.decode()
+    assert set(re.findall(r'name="(\w+)"', page)) >= {"username", "password", "code", "csrfmiddlewaretoken", "next"}
+
+
 def test_nobody_learns_which_names_exist(people: People) -> None:
     make_user("anna")
     told = []
