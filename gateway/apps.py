@@ -13,7 +13,10 @@ class GatewayConfig(AppConfig):
         # Celery is loaded here and not in gateway/__init__.py: importing the pure client must not load it.
         import_module("gateway.celery")
         from gateway.event_types import register_events
+        from gateway.metrics import read_state
         from gateway.rights import register_tables
+        from tenants.metrics import register_reader
 
         register_tables()
         register_events()
+        register_reader(read_state)

@@ -4,11 +4,13 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
+from gateway.api.metrics import MetricsView
 from gateway.health import answer_alive, answer_ready
 
 urlpatterns = [
     path("healthz", answer_alive),
     path("readyz", answer_ready),
+    path("metrics", MetricsView.as_view()),
     path("api/v1/", include("tenants.api.urls")),
     path("api/v1/", include("gateway.api.urls")),
     path("api/v1/", include("billing.api.urls")),

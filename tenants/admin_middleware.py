@@ -13,7 +13,7 @@ from tenants.access import actor_of_user
 from tenants.actors import AUTHENTICATOR, system
 from tenants.body_slots import body_slot
 from tenants.context import acting_as
-from tenants.problems import Problem, render_problem
+from tenants.problems import Problem, answer_problem
 from tenants.staff import is_fully_signed_in
 
 ADMIN = "/admin/"
@@ -31,7 +31,7 @@ class AdminSessionMiddleware(SessionMiddleware):
                 with body_slot("admin"):
                     _ = request.body
             except Problem as problem:
-                return render_problem(problem)
+                return answer_problem(request, problem)
         return super().__call__(request)  # type: ignore[return-value]
 
 

@@ -9,7 +9,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from tenants.authentication import not_authenticated
-from tenants.problems import PROBLEM_TYPE, Problem, not_found, render_problem
+from tenants.problems import PROBLEM_TYPE, Problem, answer_problem, not_found
 
 log = structlog.get_logger("flexgate.errors")
 
@@ -68,21 +68,21 @@ def _flatten(detail: Any, pointer: str) -> Any:
 
 def answer_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """handler404: also for paths that no route knows."""
-    return render_problem(not_found())
+    return answer_problem(request, not_found())
 
 
 def answer_csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """CSRF_FAILURE_VIEW: a form whose cookie is missing, foreign or old."""
-    return render_problem(Problem("csrf_failed", "Reload the page and send the form again."))
+    return answer_problem(request, Problem("csrf_failed", "Reload the page and send the form again."))
 
 
 def answer_bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """handler400: a wrong Host header, a broken path."""
-    return render_problem(Problem("invalid", "The request can't be read. Check the host name and the path."))
+    return answer_problem(request, Problem("invalid", "The request can't be read. Check the host name and the path."))
 
 
 def answer_server_error(request: HttpRequest) -> HttpResponse:
     """handler500."""
-    return render_problem(
-        Problem("internal_error", "Something went wrong on our side. It was logged under this request id.")
+    return answer_problem(
+        request, Problem("internal_error", "Something went wrong on our side. It was logged under this request id.")
     )

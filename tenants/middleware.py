@@ -12,7 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from tenants import ids
 from tenants.addresses import client_address
 from tenants.context import with_address, with_request_id
-from tenants.problems import Problem, not_found, render_problem
+from tenants.metrics import observe_request
+from tenants.problems import Problem, answer_problem, not_found
 from tenants.rate_limits import rate_headers
 
 ACCEPTABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -42,13 +43,17 @@ class RequestContextMiddleware:
             response = self._answer(request)
             self._label(request, response)
             response["Request-Id"] = request_id
+            took = time.monotonic() - started
+            match = request.resolver_match
+            route = "admin" if request.path.startswith("/admin/") else str(match.route) if match is not None else "none"
+            observe_request(method=str(request.method), route=route, status=response.status_code, took=took)
             log.info(
                 "request",
                 method=request.method,
                 path=request.path,  # without the query string: search texts are customers' data
                 status=response.status_code,
                 address=address,
-                ms=round((time.monotonic() - started) * 1000),
+                ms=round(took * 1000),
             )
         return response
 
@@ -58,25 +63,30 @@ class RequestContextMiddleware:
             try:
                 request.get_host()
             except DisallowedHost:
-                return render_problem(Problem("invalid", "This gateway does not answer to that host name."))
+                return answer_problem(request, Problem("invalid", "This gateway does not answer to that host name."))
         if "\x00" in request.path:
-            return render_problem(not_found())
+            return answer_problem(request, not_found())
         if "%00" in query:
-            return render_problem(Problem("invalid", "A query can't hold the character NUL."))
+            return answer_problem(request, Problem("invalid", "A query can't hold the character NUL."))
         if len(query) > LONGEST_QUERY:
-            return render_problem(Problem("invalid", f"A query string takes at most {LONGEST_QUERY} characters."))
+            return answer_problem(
+                request, Problem("invalid", f"A query string takes at most {LONGEST_QUERY} characters.")
+            )
         if request.headers.get("Transfer-Encoding") and not request.META.get("CONTENT_LENGTH"):
-            return render_problem(Problem("length_required", "Send the body with a Content-Length, not in chunks."))
+            return answer_problem(
+                request, Problem("length_required", "Send the body with a Content-Length, not in chunks.")
+            )
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not (length.isascii() and length.isdigit() and len(length) < 20):
-            return render_problem(Problem("invalid", "Content-Length must be a whole number."))
+            return answer_problem(request, Problem("invalid", "Content-Length must be a whole number."))
         if settings.FLEXGATE_PROXIES and "," in request.headers.get("X-Forwarded-Proto", ""):
-            return render_problem(
-                Problem("invalid", "X-Forwarded-Proto came twice: the proxy must set it, not add to it.")
+            return answer_problem(
+                request, Problem("invalid", "X-Forwarded-Proto came twice: the proxy must set it, not add to it.")
             )
         if int(length) > settings.FLEXGATE_MAX_BODY_BYTES:
-            return render_problem(
-                Problem("too_large", f"A request body may have at most {settings.FLEXGATE_MAX_BODY_BYTES} bytes.")
+            return answer_problem(
+                request,
+                Problem("too_large", f"A request body may have at most {settings.FLEXGATE_MAX_BODY_BYTES} bytes."),
             )
         return self.get_response(request)
 

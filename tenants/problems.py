@@ -1,11 +1,11 @@
 """Errors as RFC 9457 problem documents with stable codes. One function renders them, in a view and before one is reached."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 import orjson
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 
 from tenants.context import current_request_id
 
@@ -87,8 +87,24 @@ def not_found() -> Problem:
     return Problem("not_found", "There is no such resource here. Check the path and the id.")
 
 
+_forms: list[tuple[str, Callable[[Problem], HttpResponse]]] = []
+
+
+def register_error_form(prefix: str, render: Callable[[Problem], HttpResponse]) -> None:
+    """Errors under `prefix` look as `render` makes them. For what answers in another vendor's form; apps call this in ready()."""
+    _forms.append((prefix, render))
+
+
+def answer_problem(request: HttpRequest, problem: Problem) -> HttpResponse:
+    """The one place that chooses an error's form by path, also for what fails before a view is reached."""
+    for prefix, render in _forms:
+        if request.path.startswith(prefix):
+            return render(problem)
+    return render_problem(problem)
+
+
 def render_problem(problem: Problem) -> HttpResponse:
-    """The problem as a plain Django response, for middleware and for paths that reach no view."""
+    """The problem as a plain Django response."""
     response = HttpResponse(orjson.dumps(problem.as_document()), status=problem.status, content_type=PROBLEM_TYPE)
     for name, value in problem.headers.items():
         response[name] = value

@@ -73,6 +73,7 @@ ONE = "401 403s 200 404 404 404 401 404 200 200 200"
 CHANGE_ONE = "401 403s 403s 404 404 404 401 404 200 200 200"
 
 RULES = (
+    rule("GET", "metrics", OPERATORS_READ, path="/metrics"),
     rule("GET", "whoami", "401 200 200 200 200 200 401 200 200 200 200"),
     rule("GET", "tenants", "401 200 200 403n 200 200 401 200 200 200 200"),
     rule("POST", "tenants", OPERATORS_MAKE, body=NEW_TENANT),

@@ -92,6 +92,16 @@ def test_no_log_line_has_one(people: People, world: SandboxWorld, planted: list[
     assert found_in(text, planted) == []
 
 
+def test_no_metric_has_one_or_names_a_customer(people: People, world: SandboxWorld, planted: list[str]) -> None:
+    serial = world.sandbox.create_vm(world.config_id)[0]
+    world.sync()
+    people.acme.get(f"entitlements/{serial}")
+    text = people.operator.get("/metrics").content.decode()
+    assert 'flexgate_requests_total{method="GET",route="api/v1/entitlements/<str:serial>",status="404"}' in text
+    assert 'flexgate_upstream_calls_last_hour{of="main"}' in text
+    assert found_in(text, [*planted, serial, "acme", "globex", "127.0.0.1"]) == []
+
+
 def test_no_answer_has_one(people: People, world: SandboxWorld, planted: list[str]) -> None:
     paths = [
         "whoami",
