@@ -35,7 +35,7 @@ class ConfigCreateSerializer(serializers.Serializer[Any]):
     program = StrictCharField(max_length=32)
     name = StrictCharField(max_length=300)
     product_type_id = StrictIntegerField(min_value=1, max_value=100_000)
-    parameters = ParameterSerializer(many=True)
+    parameters = serializers.ListField(child=ParameterSerializer(), max_length=200)
     account_id = StrictIntegerField(min_value=1, required=False)
     tenant = StrictCharField(
         required=False, allow_null=True, max_length=40, help_text="an operator must name it; null = catalogue"
@@ -44,7 +44,7 @@ class ConfigCreateSerializer(serializers.Serializer[Any]):
 
 class ConfigChangeSerializer(serializers.Serializer[Any]):
     name = StrictCharField(max_length=300, required=False)
-    parameters = ParameterSerializer(many=True, required=False, allow_empty=False)
+    parameters = serializers.ListField(child=ParameterSerializer(), required=False, min_length=1, max_length=200)
 
 
 class ConfigSerializer(serializers.Serializer[Any]):

@@ -37,7 +37,7 @@ class EntitlementCreateSerializer(serializers.Serializer[Any]):
     config = StrictIntegerField(min_value=1)
     count = StrictIntegerField(required=False, help_text="1 to 100, for virtual machines")
     serial_numbers = serializers.ListField(
-        child=StrictCharField(max_length=40), required=False, help_text="1 to 100, for hardware"
+        child=StrictCharField(max_length=40), max_length=100, required=False, help_text="1 to 100, for hardware"
     )
     description = StrictCharField(
         required=False, allow_blank=True, default="", trim_whitespace=False, max_length=10_000
@@ -57,7 +57,7 @@ class EntitlementChangeSerializer(serializers.Serializer[Any]):
     labels = serializers.DictField(child=StrictCharField(max_length=200, allow_blank=True), required=False)
     operator_labels = serializers.DictField(child=StrictCharField(max_length=200, allow_blank=True), required=False)
     config = StrictIntegerField(min_value=1, required=False)
-    parameters = ParameterSerializer(many=True, required=False, allow_empty=False)
+    parameters = serializers.ListField(child=ParameterSerializer(), required=False, min_length=1, max_length=200)
 
 
 class EntitlementSerializer(serializers.Serializer[Any]):

@@ -22,7 +22,7 @@ from tenants.directory import tenants_of
 class EstimateRequestSerializer(serializers.Serializer[Any]):
     program = StrictCharField(max_length=32)
     product_type_id = StrictIntegerField(min_value=1, max_value=100_000)
-    parameters = ParameterSerializer(many=True)
+    parameters = serializers.ListField(child=ParameterSerializer(), max_length=200)
     tenant = StrictCharField(required=False, allow_null=True, max_length=40)
 
 

@@ -190,7 +190,7 @@ def _lasting_part(data: Any) -> Any:
 
 def _unknown_fields(serializer: Any, body: Any, pointer: str = "") -> Iterator[str]:
     """Pointers to what no serializer knows, at any depth; values of the wrong type are for the serializer itself."""
-    if isinstance(serializer, serializers.ListSerializer) and isinstance(body, list):
+    if isinstance(serializer, (serializers.ListSerializer, serializers.ListField)) and isinstance(body, list):
         for index, item in enumerate(body):
             yield from _unknown_fields(serializer.child, item, f"{pointer}/{index}")
     elif isinstance(serializer, serializers.Serializer) and isinstance(body, Mapping):
