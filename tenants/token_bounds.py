@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -15,10 +15,23 @@ from tenants.models import Tenant, Token, TokenReach
 from tenants.problems import Problem, invalid
 from tenants.scopes import OPERATOR_SCOPES, TENANT_SCOPES, expand_scopes, unknown_scopes
 
-if TYPE_CHECKING:
-    from tenants.tokens import TokenWish
-
 DEEPEST_FAMILY = 5  # a chain of tokens that make tokens: each use looks at all of them
+
+
+@dataclass(frozen=True, slots=True)
+class TokenWish:
+    """What somebody asks of a new token; None = as much as they may give. `entitlements` and `configs` narrow it to what they name.
+
+    `replaces` is the token whose place it takes: its ancestors, its family, and what it was narrowed to, handed over since or not.
+    """
+
+    name: str
+    scopes: Sequence[str] | None = None
+    expires_at: datetime | None = None
+    allowed_ips: Sequence[str] | None = None
+    entitlements: Sequence[str] | None = None
+    configs: Sequence[int] | None = None
+    replaces: Token | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +51,7 @@ class Bounded:
         return record if self.reach is None else record | reach
 
 
-def bound_token(actor: Actor, wish: "TokenWish", *, tenant: Tenant | None, maker: Token | None) -> Bounded:
+def bound_token(actor: Actor, wish: TokenWish, *, tenant: Tenant | None, maker: Token | None) -> Bounded:
     """The wish, completed and checked. `maker` is the token that makes it, if one does. Inside `acting_as(actor)`."""
     if maker is not None and wish.replaces is None and len(maker.ancestors) + 1 >= DEEPEST_FAMILY:
         raise Problem("state_conflict", f"Tokens make tokens at most {DEEPEST_FAMILY} deep; use one further up.")
@@ -119,7 +132,7 @@ def _bound_networks(asked: Sequence[str] | None, *, maker: Token | None) -> list
     return list(asked)
 
 
-def _bound_reach(actor: Actor, wish: "TokenWish", *, tenant: Tenant | None) -> list[tuple[str, str]] | None:
+def _bound_reach(actor: Actor, wish: TokenWish, *, tenant: Tenant | None) -> list[tuple[str, str]] | None:
     """Names that exist, are the tenant's and, for a narrowed maker, are among its own. Nothing named = the maker's own reach."""
     mine = actor.reach
     if wish.entitlements is None and wish.configs is None:

@@ -1,8 +1,7 @@
 """The verbs that issue, rotate and revoke API tokens. How a token looks is in token_format, what it may be at most in token_bounds."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +14,7 @@ from tenants.audit import record_audit
 from tenants.context import acting_as
 from tenants.models import Tenant, Token, TokenReach
 from tenants.problems import Problem, not_found
-from tenants.token_bounds import bound_token, is_within, refuse_beyond
+from tenants.token_bounds import TokenWish, bound_token, is_within, refuse_beyond
 from tenants.token_format import format_token, make_secret
 from tenants.token_secrets import rehash
 
@@ -29,22 +28,6 @@ class IssuedToken:
     row: Token
     text: str
     secret: str
-
-
-@dataclass(frozen=True, slots=True)
-class TokenWish:
-    """What somebody asks of a new token; None = as much as they may give. `entitlements` and `configs` narrow it to what they name.
-
-    `replaces` is the token whose place it takes: its ancestors, its family, and what it was narrowed to, handed over since or not.
-    """
-
-    name: str
-    scopes: Sequence[str] | None = None
-    expires_at: datetime | None = None
-    allowed_ips: Sequence[str] | None = None
-    entitlements: Sequence[str] | None = None
-    configs: Sequence[int] | None = None
-    replaces: Token | None = None
 
 
 def issue_token(actor: Actor, *, tenant: Tenant | None, **wish: Any) -> IssuedToken:
