@@ -50,7 +50,7 @@ def create_tenant(actor: Actor, *, slug: str, name: str, currency: str, **more: 
 def update_tenant(actor: Actor, tenant: Tenant, *, changes: Mapping[str, Any]) -> Tenant:
     """Change what CHANGEABLE names; what is the same already writes nothing."""
     with acting_as(actor):
-        tenant = Tenant.objects.select_for_update().get(pk=tenant.pk)
+        tenant = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
         before = describe_tenant(tenant)
         for name, value in changes.items():
             setattr(tenant, name, value)

@@ -73,7 +73,9 @@ def lock_family(actor: Actor, tenant: Tenant | None) -> Token | None:
     """The token that asks, if one does, looked at again under the lock that revoking takes too: what ends meanwhile makes nothing more."""
     with acting_as(KEEPER):
         if tenant is not None:
-            Tenant.objects.select_for_update().get(id=tenant.id)
+            Tenant.objects.select_for_update(no_key=True).get(
+                id=tenant.id
+            )  # whoever only refers to the tenant need not wait
         maker = Token.objects.filter(id=actor.token_id).first() if actor.token_id else None
         if maker is not None and has_ended(maker):
             raise Problem("state_conflict", "The token that asks has just ended.")

@@ -1,0 +1,67 @@
+"""Two at once, with real commits: what ends makes nothing more, and nobody waits for each other crosswise."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from tenants.authentication import find_token
+from tenants.context import acting_as
+from tenants.models import Token
+from tenants.problems import Problem
+from tenants.tokens import issue_token, revoke_all_tokens, rotate_token
+from tests.databases import OwnDatabase
+from tests.people import SETUP, People, make_people
+
+
+@pytest.fixture
+def people(own_database: OwnDatabase) -> People:
+    return make_people()
+
+
+def together(*works: Any) -> list[Any]:
+    """Each in its own thread and connection, started at the same moment; a Problem is a result too."""
+    start = threading.Barrier(len(works))
+
+    def run(work: Any) -> Any:
+        start.wait()
+        try:
+            return work()
+        except Problem as problem:
+            return problem
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return list(pool.map(run, works))
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_revoking_all_leaves_no_token_that_was_made_meanwhile(people: People, attempt: int) -> None:
+    """A thief rotates and makes children while the operator revokes: whichever goes first, nothing lives afterwards."""
+    acme = People.tenant("acme")
+    thief = people.acme.actor
+    row = people.acme.row
+    assert row is not None
+    made = together(
+        lambda: rotate_token(thief, tenant_slug="acme", token_id=row.id, overlap=timedelta(minutes=5)),
+        lambda: issue_token(thief, tenant=acme, name="child"),
+        lambda: revoke_all_tokens(SETUP, tenant=acme),
+        lambda: issue_token(thief, tenant=acme, name="another"),
+    )
+    texts = [one.text for one in made if hasattr(one, "text")]
+    live = [text for text in texts if find_token(text, address="127.0.0.1") is not None]
+    with acting_as(SETUP):
+        unrevoked = Token.objects.filter(tenant=acme, revoked_at=None).count()
+    assert (live, unrevoked) == ([], 0)
+    assert find_token(str(people.acme.token), address="127.0.0.1") is None
+
+
+def test_many_that_revoke_and_make_at_once_all_come_to_an_end(people: People) -> None:
+    acme = People.tenant("acme")
+    works = [lambda: issue_token(SETUP, tenant=acme, name="x"), lambda: revoke_all_tokens(SETUP, tenant=acme)] * 6
+    done = together(*works)
+    assert not any(isinstance(one, Exception) for one in done)
