@@ -100,7 +100,7 @@ def _claim(operation_id: UUID, *, everything: bool) -> Operation | None:
         forced = everything and row is not None and row.state == State.UNKNOWN
         if row is None or row.next_check_at is None or (row.next_check_at > now and not forced):
             return None
-        if row.state == State.PLANNED and row.next_check_at - row.created_at >= timedelta(seconds=SENT_SECONDS):
+        if row.state == State.PLANNED and not row.deferred:
             # Whoever was to send it is dead, and nothing left this machine.
             settle_failed(row, code="not_done", detail=NOT_DONE)
             return row

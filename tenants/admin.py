@@ -53,13 +53,27 @@ class TokenAdmin(WalledAdmin):
     list_select_related = ("tenant",)
     search_fields = ("name",)
     ordering = ("-id",)
-    exclude = ("secret_hash",)
+    # Named one by one: a tenant's role has no right on the hash, or on which pepper made it.
+    fields = readonly_fields = (
+        "id",
+        "tenant",
+        "name",
+        "scopes",
+        "allowed_ips",
+        "narrowed",
+        "ancestors",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+        "last_used_at",
+        "last_used_from",
+    )
     actions = ("revoke",)
 
     @admin.action(description="Revoke, with all that they made", permissions=["view"])
     def revoke(self, request: HttpRequest, queryset: "QuerySet[Token]") -> None:
         actor = actor_of(request).with_scope(self.scope)
-        for token in queryset.order_by("id"):
+        for token in queryset.order_by("tenant_id", "id"):  # tenants are locked in this order
             try:
                 revoke_token(actor, tenant_slug=token.tenant.slug if token.tenant else None, token_id=token.id)
             except Problem as problem:
@@ -142,6 +156,16 @@ class StaffUserAdmin(SuperusersOwn, UserAdmin):  # type: ignore[type-arg]
 class StaffGroupAdmin(SuperusersOwn, GroupAdmin):
     fields = ("name",)
     filter_horizontal = ()
+
+    def describe(self, obj: Group) -> dict[str, Any]:
+        grants = TenantGroupGrant.objects.filter(group=obj).order_by("content_object__slug", "permission__codename")
+        return {
+            "name": obj.name,
+            "members": sorted(obj.user_set.values_list("username", flat=True)),
+            "rights": [
+                f"{slug} {name}" for slug, name in grants.values_list("content_object__slug", "permission__codename")
+            ],
+        }
 
 
 class GrantAdmin(SuperusersOwn):

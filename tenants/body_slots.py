@@ -10,15 +10,20 @@ from contextlib import contextmanager
 from tenants.problems import Problem
 
 PER_ASKER, TOGETHER = 8, 40  # of the 64 threads of a web process
+PER_STRANGER, STRANGERS = 2, 16  # who has not signed in yet: by address, and all of them together
 _lock = threading.Lock()
 _reading: Counter[str] = Counter()
 
 
 @contextmanager
-def body_slot(asker: str) -> Iterator[None]:
-    """Hold one while the body is read. Problem `rate_limited` where `asker`, or everybody together, holds too many."""
+def body_slot(asker: str, *, stranger: bool = False) -> Iterator[None]:
+    """Hold one while the body is read. Problem `rate_limited` where `asker`, or everybody of its kind together, holds too many."""
+    own, all_of_them = (PER_STRANGER, STRANGERS) if stranger else (PER_ASKER, TOGETHER)
+    kind = "stranger" if stranger else "known"
+    asker = f"{kind} {asker}"
     with _lock:
-        if _reading[asker] >= PER_ASKER or _reading.total() >= TOGETHER:
+        together = sum(number for name, number in _reading.items() if name.startswith(kind))
+        if _reading[asker] >= own or together >= all_of_them:
             raise Problem(
                 "rate_limited",
                 "Too many request bodies are being sent at once and none of them ends. Send them faster, or one after another.",

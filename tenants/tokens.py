@@ -1,5 +1,6 @@
 """The verbs that issue, rotate and revoke API tokens. How a token looks is in token_format, what it may be at most in token_bounds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -28,6 +29,7 @@ class IssuedToken:
     row: Token
     text: str
     secret: str
+    reach: Sequence[tuple[str, str]] = ()
 
 
 def issue_token(actor: Actor, *, tenant: Tenant | None, **wish: Any) -> IssuedToken:
@@ -41,41 +43,42 @@ def issue_token(actor: Actor, *, tenant: Tenant | None, **wish: Any) -> IssuedTo
         maker = lock_family(actor, tenant)
         bounded = bound_token(actor, asked, tenant=tenant, maker=maker)
         token_id, secret = ids.new_id(), make_secret()
-        row = Token.objects.create(
-            id=token_id,
-            tenant=tenant,
-            name=asked.name,
-            created_by=actor.name,
-            narrowed=bounded.reach is not None,
-            scopes=bounded.scopes,
-            expires_at=bounded.expires_at,
-            allowed_ips=bounded.allowed_ips,
-            **_kinship(token_id, asked, maker),
-            **rehash(secret),
-        )
-        TokenReach.objects.bulk_create(
-            TokenReach(token=row, tenant=tenant, kind=kind, key=key) for kind, key in bounded.reach or ()
-        )
-        record_audit(
-            actor,
-            "token.issued",
-            subject_type="token",
-            subject_key=token_id,
-            tenant_id=tenant.id if tenant else None,
-            after={"name": asked.name} | bounded.as_record(),
-        )
+        # What replaces a narrowed token is its sibling, which that token can't see: the gateway writes it, the bounds have decided.
+        with acting_as(actor if asked.replaces is None else KEEPER):
+            row = Token.objects.create(
+                id=token_id,
+                tenant=tenant,
+                name=asked.name,
+                created_by=actor.name,
+                narrowed=bounded.reach is not None,
+                scopes=bounded.scopes,
+                expires_at=bounded.expires_at,
+                allowed_ips=bounded.allowed_ips,
+                **_kinship(token_id, asked, maker),
+                **rehash(secret),
+            )
+            TokenReach.objects.bulk_create(
+                TokenReach(token=row, tenant=tenant, kind=kind, key=key) for kind, key in bounded.reach or ()
+            )
+            record_audit(
+                actor,
+                "token.issued",
+                subject_type="token",
+                subject_key=token_id,
+                tenant_id=tenant.id if tenant else None,
+                after={"name": asked.name} | bounded.as_record(),
+            )
     kind = "operator" if tenant is None else "tenant"
     text = format_token(kind=kind, environment=settings.FLEXGATE_ENVIRONMENT, token_id=token_id, secret=secret)
-    return IssuedToken(row=row, text=text, secret=secret)
+    return IssuedToken(row=row, text=text, secret=secret, reach=bounded.reach or ())
 
 
 def lock_family(actor: Actor, tenant: Tenant | None) -> Token | None:
     """The token that asks, if one does, looked at again under the lock that revoking takes too: what ends meanwhile makes nothing more."""
     with acting_as(KEEPER):
         if tenant is not None:
-            Tenant.objects.select_for_update(no_key=True).get(
-                id=tenant.id
-            )  # whoever only refers to the tenant need not wait
+            # Without the key: whoever only refers to the tenant need not wait.
+            Tenant.objects.select_for_update(no_key=True).get(id=tenant.id)
         maker = Token.objects.filter(id=actor.token_id).first() if actor.token_id else None
         if maker is not None and has_ended(maker):
             raise Problem("state_conflict", "The token that asks has just ended.")

@@ -16,6 +16,7 @@ from gateway.placements import place
 from gateway.tags import Tag, split_tag
 from tenants import clock
 from tenants.events import record_event
+from tenants.models import Tenant
 
 HIDDEN = ("token",)  # a licence token lives in its own column, not in the raw record
 
@@ -92,6 +93,9 @@ def apply_entitlements(
     listed = {item.serial_number for item in entitlements}
     found = {item.serial_number: item for item in entitlements if item.serial_number not in touched}
     rows = {row.serial_number: row for row in Entitlement.objects.filter(serial_number__in=found)}
+    owners: dict[Any, str] = dict(
+        Tenant.objects.filter(id__in={row.tenant_id for row in rows.values()}).values_list("id", "slug")
+    )
     changes = Changes()
     configs = set(
         Config.objects.filter(id__in={item.config_id for item in found.values()}).values_list("id", flat=True)
@@ -111,7 +115,7 @@ def apply_entitlements(
                 name: getattr(row, name)
                 for name in ("status", "config_id", "account_id", "upstream_description", "end_day")
             }
-            if item.description != row.upstream_description:
+            if item.description != row.upstream_description and _speaks_for_owner(tag, owners.get(row.tenant_id)):
                 fields["description"] = text
             if not _assign(row, fields):
                 continue
@@ -138,6 +142,11 @@ def apply_entitlements(
         changes.vanished = _mark_vanished(rows_of_account.exclude(serial_number__in=listed | touched))
     _propose_owners([*created, *updated], changes.tags)
     return changes
+
+
+def _speaks_for_owner(tag: Tag | None, owner: str | None) -> bool:
+    """Whether a text is the present owner's. Under another's tag it is what the owner before had written, told late."""
+    return tag is None or not tag.valid or tag.tenant_slug == owner
 
 
 _FIELDS = [

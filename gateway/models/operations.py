@@ -26,7 +26,8 @@ class Operation(models.Model):
     """One upstream write, committed before anything is sent.
 
     planned → sent → succeeded | failed | unknown; unknown → succeeded | failed by reconciliation, from evidence only.
-    `intent` is what the caller asked for (checked), `before` what was there when it was sent, `evidence` what settled it,
+    `deferred` = a planned one waits for the worker; else whoever planned it sends it at once. `intent` is what the caller asked for
+    (checked), `before` what was there when it was sent, `evidence` what settled it,
     `error` {"code", "detail", "upstream"} (`upstream` is FortiFlex's own text: for the operator's eyes).
     """
 
@@ -72,6 +73,7 @@ class Operation(models.Model):
     sent_at = models.DateTimeField(null=True)
     settled_at = models.DateTimeField(null=True)
     next_check_at = models.DateTimeField(null=True)
+    deferred = models.BooleanField(default=False)
 
     objects = OperationQuerySet.as_manager()
 

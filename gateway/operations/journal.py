@@ -72,6 +72,7 @@ def plan_operation(
         fingerprint=fingerprint,
         # Without `deferred` the caller sends it at once; if the caller dies first, reconciliation ends it as not done.
         next_check_at=now if deferred else now + timedelta(seconds=SENT_SECONDS),
+        deferred=deferred,
         created_at=now,
     )
     record_audit(
@@ -145,6 +146,7 @@ def reopen_operation(operation: Operation, *, deferred: bool = False) -> bool:
             error=None,
             serial_numbers=operation.intent.get("serial_numbers", operation.serial_numbers),
             next_check_at=clock.now() + timedelta(seconds=0 if deferred else SENT_SECONDS),
+            deferred=deferred,
         )
     return bool(reopened)
 

@@ -69,7 +69,11 @@ def _require_roles(connection: object) -> None:
         )
         present = {row[0] for row in cursor.fetchall()}
         missing = [role for role in GROUP_ROLES if role not in present]
-        if not missing and {login, "flexgate_owner"} <= present | {login}:
+        cursor.execute(
+            "SELECT count(*) FROM pg_roles WHERE rolname = ANY(%s) AND NOT pg_has_role(%s, oid, 'MEMBER')",
+            [list(GROUP_ROLES), login],
+        )
+        if not missing and cursor.fetchone() == (0,):
             return
         cursor.execute("SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user")
         statements = [f"CREATE ROLE {role} NOLOGIN" for role in missing]

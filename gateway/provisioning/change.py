@@ -25,6 +25,7 @@ def lock_entitlement(actor: Actor, serial: str) -> Entitlement:
     checks.find_entitlement(actor, serial)
     with acting_as(JOURNAL):
         row = Entitlement.objects.select_for_update(of=("self",)).select_related("config").get(serial_number=serial)
+    checks.find_entitlement(actor, serial)  # again: while this waited for the lock it may have been handed over
     checks.refuse_vanished(row)
     return row
 

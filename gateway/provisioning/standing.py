@@ -27,10 +27,9 @@ def _is_taken(operation: Operation) -> bool:
     UpstreamLane.objects.select_for_update().get(
         api_user=operation.api_user_id
     )  # of two at once, the second sees the first
-    if Entitlement.objects.filter(serial_number__in=serials, vanished_at__isnull=True).exists():
-        return True
     others = Operation.objects.filter(kind=Kind.CREATE_HARDWARE, state__in=OPEN).exclude(state=Operation.State.PLANNED)
-    return any(
-        set(serials) & set(intent.get("serial_numbers", ()))
-        for intent in others.exclude(id=operation.id).values_list("intent", flat=True)
-    )
+    asked = others.exclude(id=operation.id).values_list("intent", flat=True)
+    if any(set(serials) & set(intent.get("serial_numbers", ())) for intent in asked):
+        return True
+    # Second: what settled between the two questions stands here now.
+    return Entitlement.objects.filter(serial_number__in=serials, vanished_at__isnull=True).exists()

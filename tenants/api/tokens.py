@@ -1,5 +1,6 @@
 """A tenant's tokens over REST. The secret is in the 201 and nowhere else."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -77,7 +78,9 @@ class TokenPageSerializer(serializers.Serializer[Any]):
     results = TokenSerializer(many=True)
 
 
-def render_token(token: Token, own: frozenset[str] | None, *, slug: str) -> dict[str, Any]:
+def render_token(
+    token: Token, own: frozenset[str] | None, *, slug: str, reach: Sequence[tuple[str, str]] | None = None
+) -> dict[str, Any]:
     shown = (
         "id",
         "name",
@@ -90,8 +93,9 @@ def render_token(token: Token, own: frozenset[str] | None, *, slug: str) -> dict
         "last_used_from",
     )
     names: dict[str, list[Any]] = {"entitlement": [], "config": []}
-    for row in token.reach.all():
-        names[row.kind].append(int(row.key) if row.kind == TokenReach.Kind.CONFIG else row.key)
+    pairs = [(row.kind, row.key) for row in token.reach.all()] if reach is None else reach
+    for kind, key in pairs:
+        names[kind].append(int(key) if kind == TokenReach.Kind.CONFIG else key)
     maker = OPERATOR if is_hidden(token.created_by, own) else token.created_by
     return {"tenant": slug, "created_by": maker, "parent_id": token.ancestors[-1] if token.ancestors else None} | {
         "entitlements": sorted(names["entitlement"]) if token.narrowed else None,
@@ -101,7 +105,10 @@ def render_token(token: Token, own: frozenset[str] | None, *, slug: str) -> dict
 
 
 def render_new_token(issued: IssuedToken, actor: Actor, *, slug: str) -> dict[str, Any]:
-    return render_token(issued.row, own_names(actor), slug=slug) | {"secret": issued.secret, "token": issued.text}
+    return render_token(issued.row, own_names(actor), slug=slug, reach=issued.reach) | {
+        "secret": issued.secret,
+        "token": issued.text,
+    }
 
 
 class TokensView(ApiView):

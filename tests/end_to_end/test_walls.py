@@ -77,6 +77,25 @@ def test_one_rate_is_shared_by_both_processes(two: list[httpx.Client]) -> None:
     assert codes == [200] * 6 + [429] * 2
 
 
+def test_strangers_who_never_end_their_forms_lock_nobody_out_of_the_admin(two: list[httpx.Client]) -> None:
+    """From one address: others sign in, and the API goes on."""
+    make_people()
+    port = two[0].base_url.port or 0
+    with ExitStack() as stack:
+        for _ in range(30):
+            dribbler = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            head = (
+                "POST /admin/login/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            )
+            dribbler.sendall(f"{head}Content-Length: 5000\r\n\r\na".encode())
+        time.sleep(1)
+        page = httpx.get(f"http://127.0.0.1:{port}/admin/login/", timeout=5)
+        form = {"username": "x", "password": "y", "csrfmiddlewaretoken": page.cookies["flexgate_csrf"]}
+        answer = httpx.post(f"http://127.0.0.1:{port}/admin/login/", data=form, cookies=page.cookies, timeout=5)
+        assert answer.status_code == 429, "the dribbler's own address waits"
+        assert two[0].get("whoami", headers={"Authorization": "Bearer x"}, timeout=5).status_code == 401
+
+
 def test_clients_that_dribble_hold_up_nobody(two: list[httpx.Client]) -> None:
     """More of them than there are threads: some with half a header, some with half a body."""
     people = make_people()

@@ -244,7 +244,11 @@ def test_a_change_that_was_not_sent_before_the_hand_over_is_never_sent(people: P
     assert people.globex.patch(path, {"description": "ours"}).status_code == 200
 
 
-def test_an_outcome_found_after_the_hand_over_leaves_the_new_owners_words(people: People, world: SandboxWorld) -> None:
+@pytest.mark.parametrize("first", ["reconcile", "sync"])
+def test_an_outcome_found_after_the_hand_over_leaves_the_new_owners_words(
+    people: People, world: SandboxWorld, first: str
+) -> None:
+    """Whether reconciliation or the mirror's next pass sees what the old owner had written."""
     serial = world.sandbox.create_vm(world.config_id, skipPending=True)[0]
     world.sync()
     give([serial], "acme", today())
@@ -252,13 +256,31 @@ def test_an_outcome_found_after_the_hand_over_leaves_the_new_owners_words(people
     body = {"description": "acme's own words", "labels": {"acme": "inside"}}
     assert people.acme.patch(f"entitlements/{serial}", body).status_code == 202
     give([serial], "globex", today())
+    if first == "sync":
+        world.sync()
     with acting_as(SETUP):
         Operation.objects.filter(state="unknown").update(next_check_at=clock.now())
     reconcile_operations()
+    world.sync()
     theirs = people.globex.get(f"entitlements/{serial}").json()
     assert (theirs["description"], theirs["labels"]) == ("", {})
+    assert people.globex.get("entitlements?search=own words").json()["results"] == []
     with acting_as(SETUP):
         assert Operation.objects.filter(state="succeeded", kind="update_entitlement").count() == 1
+
+
+def test_a_retry_that_the_worker_is_to_send_is_sent_by_the_worker(
+    people: People, world: SandboxWorld, config: int
+) -> None:
+    """A reopened row keeps the moment it was first planned: that says nothing about who is to send it."""
+    world.sandbox.plan_fault("entitlements/vm/create", "refuse", when="before")
+    body = {"config": config, "count": 1}
+    assert people.acme.post("entitlements", body, Idempotency_Key="k").status_code == 503
+    with later(1800):
+        again = people.acme.post("entitlements", body, Idempotency_Key="k", Prefer="respond-async").json()["operation"]
+        assert again["state"] == "planned"
+        reconcile_operations()
+        assert people.acme.get(f"operations/{again['id']}").json()["state"] == "succeeded"
 
 
 def test_no_owner_changes_while_fortiflex_is_being_asked(people: People, world: SandboxWorld) -> None:

@@ -239,6 +239,17 @@ def test_a_serial_that_was_handed_over_is_out_of_every_tokens_reach(people: Peop
     assert narrow.get(f"entitlements/{two[1]}").status_code == 404
 
 
+def test_a_narrowed_token_rotates_itself_and_stays_narrowed(people: People, two: tuple[str, str, int]) -> None:
+    for wish in ({"entitlements": [two[1]]}, {"configs": [two[2]]}):
+        narrow = make(people.acme, **wish)
+        before = narrow.get("whoami").json()
+        rotated = narrow.post(f"{path_of(narrow)}/rotate", {}).json()
+        after = ApiClient(rotated["token"]).get("whoami").json()
+        assert (after["entitlements"], after["configs"]) == (before["entitlements"], before["configs"])
+        assert (rotated["entitlements"], rotated["configs"]) == (before["entitlements"], before["configs"])
+        assert not lives(narrow)
+
+
 def test_resizing_into_another_config_is_beyond_a_narrowed_token(people: People, two: tuple[str, str, int]) -> None:
     body = {"parameters": [{"id": 1, "value": "4"}]}
     for narrow in (make(people.acme, entitlements=[two[1]]), make(people.acme, entitlements=[two[0]])):

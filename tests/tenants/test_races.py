@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from gateway.days import today
 from tenants.authentication import find_token
 from tenants.context import acting_as
 from tenants.models import Token
 from tenants.problems import Problem
 from tenants.tokens import issue_token, revoke_all_tokens, rotate_token
 from tests.databases import OwnDatabase
+from tests.gateway.ledger.scenes import give
 from tests.people import SETUP, People, make_people
+from tests.worlds import make_world
 
 
 @pytest.fixture
@@ -58,6 +61,30 @@ def test_revoking_all_leaves_no_token_that_was_made_meanwhile(people: People, at
         unrevoked = Token.objects.filter(tenant=acme, revoked_at=None).count()
     assert (live, unrevoked) == ([], 0)
     assert find_token(str(people.acme.token), address="127.0.0.1") is None
+
+
+def test_a_change_that_waited_for_a_hand_over_is_not_the_old_owners_any_more(people: People) -> None:
+    """Found as acme's, locked after globex had it: as if it had never been there."""
+    world = make_world()
+    serial = world.sandbox.create_vm(world.config_id, skipPending=True)[0]
+    world.sync()
+    give([serial], "acme", today())
+    held, go = threading.Event(), threading.Event()
+
+    def hand_over() -> str:
+        with acting_as(SETUP):
+            give([serial], "globex", today())
+            held.set()
+            go.wait(10)
+        return "done"
+
+    def change() -> int:
+        held.wait(10)
+        threading.Timer(0.5, go.set).start()
+        return int(people.acme.patch(f"entitlements/{serial}", {"labels": {"acme": "late"}}).status_code)
+
+    assert together(hand_over, change) == ["done", 404]
+    assert people.globex.get(f"entitlements/{serial}").json()["labels"] == {}
 
 
 def test_many_that_revoke_and_make_at_once_all_come_to_an_end(people: People) -> None:

@@ -6,15 +6,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, connections
 from jsonschema import Draft202012Validator
 
+from tenants import clock
 from tenants.audit import record_audit
 from tenants.context import acting_as
 from tenants.events import record_event, registered_events
@@ -190,6 +193,24 @@ def test_a_cut_tail_shows_by_the_heads_inside_and_by_those_that_were_logged(
     tamper("DELETE FROM tenants_audithead")
     assert "All hold. Without --heads" in verify(), "inside the database nothing is left that knows better"
     assert "acme 11: cut off; its head was told" in faults("--heads", str(log))
+
+
+def test_what_was_sealed_late_is_said_and_is_no_fault(own_database: OwnDatabase) -> None:
+    """After an upgrade, or a day without a worker."""
+    make_people()
+    with time_machine.travel(clock.now() + timedelta(days=3), tick=True):
+        told = verify()
+    assert "were sealed more than a day after the moment they name" in told
+    assert "All hold." in told
+
+
+@pytest.mark.parametrize(
+    "line", ['{"event": "audit head"}', '{"event": "audit head", "chain_id": "", "position": "x", "hash": ""}']
+)
+def test_a_head_that_can_not_be_read_is_told(trail: list[AuditEntry], tmp_path: Path, line: str) -> None:
+    (tmp_path / "log").write_text(line)
+    with pytest.raises(CommandError, match="has a head that can't be read"):
+        verify("--heads", str(tmp_path / "log"))
 
 
 def test_what_is_not_sealed_yet_is_named(trail: list[AuditEntry]) -> None:

@@ -30,6 +30,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         actor = system("add_staff_user")
         password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+        if not password.isprintable():
+            raise CommandError("A password holds no control characters, and is UTF-8.")
         with acting_as(actor):
             user = User.objects.filter(username=options["name"]).first() or User(username=options["name"])
             created = user.pk is None

@@ -30,8 +30,8 @@ class Command(BaseCommand):
         change = withdraw_right if options["withdraw"] else grant_right
         with acting_as(actor):
             holder: User | Group | None
-            if options["group"]:
-                holder, _ = Group.objects.get_or_create(name=options["group"])
+            if options["group"] is not None:
+                holder = _find_group(options["group"], make=not options["withdraw"])
             else:
                 holder = User.objects.filter(username=options["user"]).first()
             if holder is None:
@@ -44,3 +44,12 @@ class Command(BaseCommand):
                     change(actor, holder, tenant, right)
         done = "Withdrawn from" if options["withdraw"] else "Granted to"
         self.stdout.write(f"{done} {holder}: {', '.join(options['right'])} on {', '.join(sorted(tenants))}.")
+
+
+def _find_group(name: str, *, make: bool) -> Group:
+    if not 1 <= len(name) <= 150:
+        raise CommandError("A group's name has 1 to 150 characters.")
+    group = Group.objects.filter(name=name).first()
+    if group is None and not make:
+        raise CommandError(f"There is no group {name!r}.")
+    return group or Group.objects.create(name=name)

@@ -24,7 +24,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         actor = system("revoke_token")
         try:
-            if options["tenant"]:
+            if options["tenant"] is not None:
                 with acting_as(actor):
                     tenant = find_tenant(actor, options["tenant"])
                 self.stdout.write(f"{revoke_all_tokens(actor, tenant=tenant)[0]} revoked.")

@@ -34,6 +34,10 @@ class Command(BaseCommand):
         for fault in verdict.faults:
             self.stdout.write(self.style.ERROR(fault))
         self.stdout.write(f"{verdict.entries} entries in {verdict.chains} chains, {len(told)} heads from outside.")
+        if verdict.sealed_late:
+            self.stdout.write(
+                f"{verdict.sealed_late} were sealed more than a day after the moment they name: right after an upgrade or an outage."
+            )
         if verdict.tail:
             self.stdout.write(f"{verdict.tail} not sealed yet, from {verdict.oldest_in_tail} on.")
         if verdict.faults:
@@ -55,6 +59,8 @@ def _read_heads(path: Path) -> list[Head]:
                 heads.append(Head(str(entry["chain_id"]), int(entry["position"]), str(entry["hash"])))
     except OSError as error:
         raise CommandError(f"{path} can't be read: {error.strerror}.") from error
+    except (KeyError, ValueError) as error:  # not UTF-8 is a ValueError too
+        raise CommandError(f"{path} has a head that can't be read; was the log cut or edited?") from error
     if not heads:
         raise CommandError(f"{path} has no line of an audit head; take the gateway's own log.")
     return heads
