@@ -12,10 +12,8 @@ from datetime import date
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.test import Client
 
 from billing.statements import issue_statements
 from gateway import upstream
@@ -105,7 +103,7 @@ def keep_transport(request: pytest.FixtureRequest) -> None:
 def build_scene() -> Scene:
     people = make_people()
     create_tenant(SETUP, slug="initech", name="Initech Ltd", currency="EUR", billing_profile=TAX)
-    price_initech()
+    price("initech", "0.05", date(2026, 8, 1))
     world, kept, _, shared = live_august(people)
     with noon_of(date(2026, 8, 20)):
         give([shared], "initech", date(2026, 8, 1))
@@ -121,10 +119,6 @@ def build_scene() -> Scene:
         who = _make_everybody(people, kept)
     marks += [kept, "acme", "Acme", ids["number"], str(ids["line"]), str(ids["token"]), str(ids["operation"])]
     return Scene(people, world, who, ids, marks)
-
-
-def price_initech() -> None:
-    price("initech", "0.05", date(2026, 8, 1))
 
 
 def _make_things(people: People, world: SandboxWorld, serial: str) -> tuple[dict[str, Any], list[str]]:
@@ -195,6 +189,3 @@ def text_of(answer: Any) -> str:
         k: v for k, v in answer.headers.items() if k not in {"Request-Id", "ETag", "RateLimit", "RateLimit-Policy"}
     }
     return json.dumps(headers) + body.decode()
-
-
-__all__ = ["Client", "Scene", "scene", "settings", "text_of"]
