@@ -8,9 +8,11 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import get_resolver
 
+from tenants.problems import register_error_form
 from tests.people import People
 
 PORTAL = "https://portal.example"
@@ -81,6 +83,21 @@ def test_nothing_under_api_or_es_is_ever_a_redirect(people: People, settings: An
     answer = Client().post(path, b"{}", content_type="application/json")
     assert answer.status_code == 404
     assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_one_place_chooses_an_errors_form_also_before_a_view(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What answers in a vendor's own form does so for an unknown path, a wrong host and a body too large alike."""
+    monkeypatch.setattr("tenants.problems._forms", [])
+    register_error_form("/ES/", lambda problem: HttpResponse(f"theirs: {problem.code}", status=problem.status))
+    path = "/ES/api/fortiflex/v2/nope"
+    client = Client()
+    told = [
+        client.post(path),
+        client.post(path, headers={"Host": "evil.example"}),
+        client.post(path, headers={"Content-Length": str(2**21)}),
+    ]
+    assert [answer.content.decode() for answer in told] == ["theirs: not_found", "theirs: invalid", "theirs: too_large"]
+    assert people.acme.get("nope").json()["code"] == "not_found"
 
 
 def test_a_wrong_host_is_a_problem_and_no_page(people: People) -> None:
