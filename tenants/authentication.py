@@ -180,12 +180,9 @@ def _reach_of(token: Token) -> Reach:
     if names is None:  # a token just made
         with acting_as(AUTHENTICATOR):
             names = [f"{row.kind}:{row.key}" for row in TokenReach.objects.filter(token=token)]
+    pairs = [name.split(":", 1) for name in names]
     kind = TokenReach.Kind
     return Reach(
-        entitlements=frozenset(key for name, _, key in map(_split, names) if name == kind.ENTITLEMENT),
-        configs=frozenset(int(key) for name, _, key in map(_split, names) if name == kind.CONFIG),
+        entitlements=frozenset(key for name, key in pairs if name == kind.ENTITLEMENT),
+        configs=frozenset(int(key) for name, key in pairs if name == kind.CONFIG),
     )
-
-
-def _split(name: str) -> tuple[str, str, str]:
-    return name.partition(":")

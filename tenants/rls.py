@@ -74,9 +74,8 @@ def apply_grants(connection: BaseDatabaseWrapper) -> bool:
         cursor.execute("SELECT quote_ident(current_database())")
         database = cursor.fetchone()[0]
         cursor.execute(f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC")
-        cursor.execute(
-            f"GRANT TEMPORARY ON DATABASE {database} TO flexgate_operator"
-        )  # statement lines are copied through one
+        # Statement lines are copied through a temporary table.
+        cursor.execute(f"GRANT TEMPORARY ON DATABASE {database} TO flexgate_operator")
         cursor.execute(f"GRANT USAGE ON SCHEMA public TO {EVERYBODY}")
         cursor.execute("GRANT SELECT ON django_migrations TO flexgate")  # readiness compares it with the code
         for statement in statements:

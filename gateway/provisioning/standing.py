@@ -24,9 +24,8 @@ def _is_taken(operation: Operation) -> bool:
     like FortiFlex's own, journal row and event included, or it would tell that another customer has it.
     """
     serials = list(operation.intent.get("serial_numbers", ()))
-    UpstreamLane.objects.select_for_update().get(
-        api_user=operation.api_user_id
-    )  # of two at once, the second sees the first
+    # Of two at once, the second sees the first.
+    UpstreamLane.objects.select_for_update().get(api_user=operation.api_user_id)
     others = Operation.objects.filter(kind=Kind.CREATE_HARDWARE, state__in=OPEN).exclude(state=Operation.State.PLANNED)
     asked = others.exclude(id=operation.id).values_list("intent", flat=True)
     if any(set(serials) & set(intent.get("serial_numbers", ())) for intent in asked):
