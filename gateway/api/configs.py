@@ -14,8 +14,8 @@ from gateway.api.preferences import (
     AcceptedSerializer,
     OperationSerializer,
     answer_unfinished,
+    read_manner,
     replay_headers,
-    wants_async,
 )
 from gateway.models import Config, ConfigOffer
 from gateway.operations import describe_operation
@@ -109,7 +109,7 @@ class ConfigsView(ApiView):
         with acting_as(self.actor):
             tenant = tenant_of_request(self.actor, body)
         body.pop("tenant", None)
-        outcome = create_config(self.actor, tenant=tenant, key=key, deferred=wants_async(request), **body)
+        outcome = create_config(self.actor, tenant=tenant, manner=read_manner(request, key=key), **body)
         unfinished = answer_unfinished(outcome, self.actor)
         if unfinished is not None:
             return unfinished
@@ -141,7 +141,7 @@ class ConfigView(ApiView):
         changes = self.read_body(ConfigChangeSerializer)
         if not changes:
             raise invalid("/", "Name at least one field to change.")
-        return _answer(self, config_id, update_config(self.actor, config_id, deferred=wants_async(request), **changes))
+        return _answer(self, config_id, update_config(self.actor, config_id, manner=read_manner(request), **changes))
 
 
 class ConfigSwitchView(ApiView):
@@ -160,7 +160,7 @@ class ConfigSwitchView(ApiView):
     def post(self, request: Request, config_id: int) -> Response:
         self.read_body(serializers.Serializer)
         return _answer(
-            self, config_id, switch_config(self.actor, config_id, enabled=self.enabled, deferred=wants_async(request))
+            self, config_id, switch_config(self.actor, config_id, enabled=self.enabled, manner=read_manner(request))
         )
 
 

@@ -76,6 +76,13 @@ class EntitlementFilterSerializer(serializers.Serializer[Any]):
     search = serializers.CharField(max_length=200, required=False)
 
 
+class TransferSerializer(serializers.Serializer[Any]):
+    account_id = StrictIntegerField(min_value=1, help_text="the account to move to, of the same program")
+    config = StrictIntegerField(
+        min_value=1, required=False, help_text="a configuration there; else one of the same size"
+    )
+
+
 class NextTokenSerializer(serializers.Serializer[Any]):
     config = StrictIntegerField(min_value=1, required=False)
     folder_path = StrictCharField(max_length=300, required=False)

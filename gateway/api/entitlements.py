@@ -15,14 +15,15 @@ from gateway.api.entitlement_bodies import (
     EntitlementPageSerializer,
     EntitlementSerializer,
     NextTokenSerializer,
+    TransferSerializer,
 )
 from gateway.api.preferences import (
     IDEMPOTENCY_KEY,
     PREFER,
     AcceptedSerializer,
     answer_unfinished,
+    read_manner,
     replay_headers,
-    wants_async,
 )
 from gateway.entitlement_list import COLUMNS, add_freshness, filter_entitlements, list_entitlements, render_entitlement
 from gateway.operations import describe_operation
@@ -30,6 +31,7 @@ from gateway.provisioning.checks import find_entitlement, tenant_of_request
 from gateway.provisioning.create import Wish, create_entitlements
 from gateway.provisioning.idempotency import Outcome, read_key
 from gateway.provisioning.licence import find_next_token, renew_token
+from gateway.provisioning.moves import remove_hardware, transfer_entitlements
 from gateway.provisioning.switch import reactivate_entitlement, stop_entitlement
 from gateway.provisioning.update import update_entitlement
 from tenants.api import ApiView
@@ -76,7 +78,7 @@ class EntitlementsView(ApiView):
         body.pop("tenant", None)
         if "serial_numbers" in body:
             body["serial_numbers"] = tuple(body["serial_numbers"])
-        outcome = create_entitlements(self.actor, Wish(**body), tenant=tenant, key=key, deferred=wants_async(request))
+        outcome = create_entitlements(self.actor, Wish(**body), tenant=tenant, manner=read_manner(request, key=key))
         unfinished = answer_unfinished(outcome, self.actor)
         if unfinished is not None:
             return unfinished
@@ -112,7 +114,7 @@ class EntitlementView(ApiView):
         if not changes:
             raise invalid("/", "Name at least one field to change.")
         return _answer(
-            self, serial, update_entitlement(self.actor, serial, changes=changes, deferred=wants_async(request))
+            self, serial, update_entitlement(self.actor, serial, changes=changes, manner=read_manner(request))
         )
 
 
@@ -129,7 +131,7 @@ class StopView(ApiView):
     )
     def post(self, request: Request, serial: str) -> Response:
         self.read_body(serializers.Serializer)
-        return _answer(self, serial, stop_entitlement(self.actor, serial, deferred=wants_async(request)))
+        return _answer(self, serial, stop_entitlement(self.actor, serial, manner=read_manner(request)))
 
 
 class ReactivateView(ApiView):
@@ -145,7 +147,7 @@ class ReactivateView(ApiView):
     )
     def post(self, request: Request, serial: str) -> Response:
         self.read_body(serializers.Serializer)
-        return _answer(self, serial, reactivate_entitlement(self.actor, serial, deferred=wants_async(request)))
+        return _answer(self, serial, reactivate_entitlement(self.actor, serial, manner=read_manner(request)))
 
 
 class RenewTokenView(ApiView):
@@ -161,7 +163,49 @@ class RenewTokenView(ApiView):
     )
     def post(self, request: Request, serial: str) -> Response:
         self.read_body(serializers.Serializer)
-        return _answer(self, serial, renew_token(self.actor, serial, deferred=wants_async(request)))
+        return _answer(self, serial, renew_token(self.actor, serial, manner=read_manner(request)))
+
+
+class TransferView(ApiView):
+    """Which other configs a transfer touches can't be told from the serial, so a narrowed token may not."""
+
+    scopes = {"POST": "entitlements:write"}
+
+    @extend_schema(
+        operation_id="transfer_entitlement",
+        parameters=[IDEMPOTENCY_KEY, PREFER],
+        request=TransferSerializer,
+        responses={200: EntitlementSerializer, 202: AcceptedSerializer},
+        summary="Move to another account of the same program",
+    )
+    def post(self, request: Request, serial: str) -> Response:
+        body = self.read_body(TransferSerializer)
+        key = read_key(self.actor, request.headers.get("Idempotency-Key"), path=request.path, body=request.data)
+        manner = read_manner(request, key=key)
+        outcome = transfer_entitlements(
+            self.actor,
+            serials=[serial],
+            target_account=body["account_id"],
+            target_config=body.get("config"),
+            manner=manner,
+        )
+        return _answer(self, serial, outcome)
+
+
+class RemoveView(ApiView):
+    scopes = {"POST": "entitlements:write"}
+    narrowed_methods = frozenset({"POST"})
+
+    @extend_schema(
+        operation_id="remove_entitlement",
+        parameters=[PREFER],
+        request=None,
+        responses={200: EntitlementSerializer, 202: AcceptedSerializer},
+        summary="Take a hardware serial out of FortiFlex",
+    )
+    def post(self, request: Request, serial: str) -> Response:
+        self.read_body(serializers.Serializer)
+        return _answer(self, serial, remove_hardware(self.actor, serials=[serial], manner=read_manner(request)))
 
 
 class NextTokenView(ApiView):

@@ -1,6 +1,5 @@
 """What every request about an operation shares: the Prefer header, and the answer that an outcome becomes."""
 
-import re
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter
@@ -12,13 +11,17 @@ from gateway.models import Operation
 from gateway.operations import describe_operation
 from gateway.provisioning.failures import as_problem
 from gateway.provisioning.idempotency import LONGEST_KEY, Outcome
+from gateway.provisioning.manner import LONGEST_WAIT, IdempotencyKey, Manner
 from tenants.actors import Actor
 from tenants.api.fields import NumberTextField
 
 State = Operation.State
 RETRY_AFTER = "5"
 PREFER = OpenApiParameter(
-    "Prefer", str, OpenApiParameter.HEADER, description="respond-async: 202 at once, the worker sends it"
+    "Prefer",
+    str,
+    OpenApiParameter.HEADER,
+    description="respond-async: 202 at once, the worker sends it; wait=N: 202 after N seconds (20 unless named)",
 )
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -55,9 +58,20 @@ class AcceptedSerializer(serializers.Serializer[Any]):
     operation = OperationSerializer()
 
 
-def wants_async(request: Request) -> bool:
-    """`Prefer: respond-async` (RFC 7240)."""
-    return re.search(r"(^|,)\s*respond-async\s*($|[,;])", request.headers.get("Prefer", "")) is not None
+def read_manner(request: Request, *, key: IdempotencyKey | None = None) -> Manner:
+    """How the caller wants it, from `Prefer` (RFC 7240): `respond-async` = 202 at once, `wait=N` = 202 after N seconds.
+
+    Together they mean `wait=N`. A preference that can't be read is ignored, as that document wants it.
+    """
+    seconds: float | None = None
+    for preference in request.headers.get("Prefer", "").split(","):
+        name, _, value = preference.split(";")[0].strip().partition("=")
+        value = value.strip().strip('"')
+        if name.strip().lower() == "wait" and value.isascii() and value.isdigit():
+            return Manner(key=key, wait_seconds=min(float(value[:6]), LONGEST_WAIT))
+        if name.strip().lower() == "respond-async":
+            seconds = 0
+    return Manner(key=key) if seconds is None else Manner(key=key, wait_seconds=seconds)
 
 
 def answer_unfinished(outcome: Outcome, actor: Actor) -> Response | None:

@@ -11,8 +11,10 @@ from gateway.api.entitlements import (
     EntitlementView,
     NextTokenView,
     ReactivateView,
+    RemoveView,
     RenewTokenView,
     StopView,
+    TransferView,
 )
 from gateway.api.estimates import EstimatesView, ProductsView
 from gateway.api.operations import CancelView, OperationsView, OperationView, ResolveView
@@ -37,6 +39,8 @@ urlpatterns = [
     path("entitlements/<str:serial>/stop", StopView.as_view()),
     path("entitlements/<str:serial>/reactivate", ReactivateView.as_view()),
     path("entitlements/<str:serial>/token", RenewTokenView.as_view()),
+    path("entitlements/<str:serial>/transfer", TransferView.as_view()),
+    path("entitlements/<str:serial>/remove", RemoveView.as_view()),
     path("entitlements/<str:serial>/consumption", EntitlementConsumptionView.as_view()),
     path("assignments", AssignmentsView.as_view()),
     path("assignments/proposals", ProposalsView.as_view()),

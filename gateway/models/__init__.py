@@ -1,7 +1,7 @@
 """Every model of the gateway, by room."""
 
 from gateway.ledger.models import AccountDay, EndDateCalibration, LedgerCorrection, LedgerEntry, PointsFetch
-from gateway.models.api_users import ApiUser, UpstreamCall, UpstreamLane
+from gateway.models.api_users import ApiUser, UpstreamCall, UpstreamLane, UpstreamTurn
 from gateway.models.catalogue import ProductCatalogue
 from gateway.models.mirror import Config, ConfigOffer, Entitlement, Program, ProgramAccount
 from gateway.models.operations import Attempt, Operation
@@ -26,4 +26,5 @@ __all__ = [
     "ProgramAccount",
     "UpstreamCall",
     "UpstreamLane",
+    "UpstreamTurn",
 ]

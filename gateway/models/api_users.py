@@ -35,7 +35,10 @@ class ApiUser(models.Model):
 
 
 class UpstreamLane(models.Model):
-    """The one lane to FortiFlex per API user: a lease, when the gate is closed, and the one live access token (encrypted)."""
+    """The one lane to FortiFlex per API user: a lease, when the gate is closed, and the one live access token (encrypted).
+
+    `failures` = calls in a row that FortiFlex did not answer.
+    """
 
     api_user = models.OneToOneField(ApiUser, on_delete=models.CASCADE, primary_key=True, related_name="lane")
     holder = models.UUIDField(null=True)
@@ -44,15 +47,36 @@ class UpstreamLane(models.Model):
     closed_reason = models.CharField(max_length=100, default="", blank=True)
     access_token_encrypted = models.TextField(default="", blank=True)
     access_token_expires_at = models.DateTimeField(null=True)
+    failures = models.PositiveSmallIntegerField(default=0)
 
     def __str__(self) -> str:
         return f"lane of {self.api_user_id}"
 
 
+class UpstreamTurn(models.Model):
+    """Somebody waits for the lane. `standing`: 0 people, 1 reconciliation, 2 background. One that no longer looks (`alive_until`) is passed over."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    api_user = models.ForeignKey(ApiUser, on_delete=models.CASCADE, related_name="+")
+    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.CASCADE, null=True, related_name="+")
+    standing = models.PositiveSmallIntegerField()
+    alive_until = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["api_user", "standing"], name="turns_of_an_api_user")]
+
+    def __str__(self) -> str:
+        return f"turn {self.id}"
+
+
 class UpstreamCall(models.Model):
-    """One request put on the wire: what the limits count, and what a person looks at when something went wrong."""
+    """One request put on the wire: what the limits count, and what a person looks at when something went wrong.
+
+    Written when the lane is taken, `at` in the future until it is over: a process that dies under way has still used up its call.
+    """
 
     api_user = models.ForeignKey(ApiUser, on_delete=models.CASCADE, related_name="+")
+    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.CASCADE, null=True, related_name="+")
     at = models.DateTimeField()
     path = models.CharField(max_length=60)
     failed = models.BooleanField(default=False)
@@ -62,7 +86,10 @@ class UpstreamCall(models.Model):
     request_id = models.CharField(max_length=64, default="", blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["api_user", "at"], name="calls_in_a_window")]
+        indexes = [
+            models.Index(fields=["api_user", "at"], name="calls_in_a_window"),
+            models.Index(fields=["api_user", "tenant", "at"], name="calls_of_a_tenant"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.path} {self.outcome}"

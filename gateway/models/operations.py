@@ -29,6 +29,8 @@ class Operation(models.Model):
     `deferred` = a planned one waits for the worker; else whoever planned it sends it at once. `intent` is what the caller asked for
     (checked), `before` what was there when it was sent, `evidence` what settled it,
     `error` {"code", "detail", "upstream"} (`upstream` is FortiFlex's own text: for the operator's eyes).
+    `repeat_key` is shared by identical requests of a client that has no idempotency keys: somebody waits for the answer until
+    `waited_until`, and a success was given to one request at `handed_at`. `background` = goes after what people wait for.
     """
 
     class Kind(models.TextChoices):
@@ -43,6 +45,8 @@ class Operation(models.Model):
         UPDATE_CONFIG = "update_config"
         ENABLE_CONFIG = "enable_config"
         DISABLE_CONFIG = "disable_config"
+        TRANSFER = "transfer"
+        REMOVE_HARDWARE = "remove_hardware"
 
     class State(models.TextChoices):
         PLANNED = "planned"
@@ -74,6 +78,10 @@ class Operation(models.Model):
     settled_at = models.DateTimeField(null=True)
     next_check_at = models.DateTimeField(null=True)
     deferred = models.BooleanField(default=False)
+    background = models.BooleanField(default=False)
+    repeat_key = models.CharField(max_length=64, default="", blank=True)
+    waited_until = models.DateTimeField(null=True)
+    handed_at = models.DateTimeField(null=True)
 
     objects = OperationQuerySet.as_manager()
 
@@ -83,6 +91,10 @@ class Operation(models.Model):
             models.Index(
                 fields=["next_check_at"], name="operations_to_settle", condition=Q(state__in=["sent", "unknown"])
             ),
+            models.Index(
+                fields=["api_user", "tenant", "id"], name="operations_in_the_queue", condition=Q(state="planned")
+            ),
+            models.Index(fields=["repeat_key", "id"], name="operations_of_one_request", condition=~Q(repeat_key="")),
         ]
         constraints = [
             models.CheckConstraint(

@@ -36,7 +36,10 @@ LICENCE_TOKEN = re.compile(rb'("token"\s*:\s*)"[^"]*"')
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One upstream write that somebody wants. `intent` is checked and JSON-able; `before` is what stands there now."""
+    """One upstream write that somebody wants. `intent` is checked and JSON-able; `before` is what stands there now.
+
+    `background` = nobody asked for it this moment: it goes after what people wait for.
+    """
 
     kind: Operation.Kind
     tenant_id: UUID | None
@@ -48,10 +51,17 @@ class Plan:
     intent: Mapping[str, Any] = field(default_factory=dict)
     before: Mapping[str, Any] = field(default_factory=dict)
     points_per_day: Decimal | None = None
+    background: bool = False
 
 
 def plan_operation(
-    actor: Actor, plan: Plan, *, key: str | None = None, fingerprint: str = "", deferred: bool = False
+    actor: Actor,
+    plan: Plan,
+    *,
+    key: str | None = None,
+    fingerprint: str = "",
+    repeat_key: str = "",
+    deferred: bool = False,
 ) -> Operation:
     """Write the journal row, inside the caller's `acting_as`. `deferred` = the worker sends it; IntegrityError if `key` is taken."""
     now = clock.now()
@@ -70,6 +80,8 @@ def plan_operation(
         request_id=current_request_id(),
         idempotency_key=key,
         fingerprint=fingerprint,
+        repeat_key=repeat_key,
+        background=plan.background,
         # Without `deferred` the caller sends it at once; if the caller dies first, reconciliation ends it as not done.
         next_check_at=now if deferred else now + timedelta(seconds=SENT_SECONDS),
         deferred=deferred,

@@ -6,14 +6,8 @@ from typing import Any
 from gateway.models import Entitlement, Operation
 from gateway.operations import JOURNAL, Plan, refuse_if_in_progress
 from gateway.provisioning import checks
-from gateway.provisioning.idempotency import (
-    IdempotencyKey,
-    Outcome,
-    carry_out,
-    find_earlier,
-    replay_of,
-    start_operation,
-)
+from gateway.provisioning.idempotency import Outcome, carry_out, find_earlier, replay_of, start_operation
+from gateway.provisioning.manner import AS_USUAL, Manner
 from tenants.actors import Actor
 from tenants.context import acting_as
 
@@ -38,11 +32,10 @@ def change_entitlement(
     check: Check,
     intent: Mapping[str, Any],
     before: Callable[[Entitlement], Mapping[str, Any]] = lambda _: {},
-    key: IdempotencyKey | None = None,
-    deferred: bool = False,
+    manner: Manner = AS_USUAL,
 ) -> Outcome:
     """Plan and send one write about `serial`. `check` raises the Problem that refuses it; then no row is left."""
-    earlier = find_earlier(actor, key)
+    earlier = find_earlier(actor, manner.key)
     if (replay := replay_of(earlier)) is not None:
         return replay
     with acting_as(actor):
@@ -61,5 +54,5 @@ def change_entitlement(
             intent=intent,
             before=before(row),
         )
-        outcome = start_operation(actor, plan, key=key, deferred=deferred, earlier=earlier)
-    return carry_out(outcome, deferred=deferred)
+        outcome = start_operation(actor, plan, manner=manner, earlier=earlier)
+    return carry_out(outcome, manner)

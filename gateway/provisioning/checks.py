@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Sum
 
+from gateway.catalogue import as_parameters, check_parameters, find_product_type
 from gateway.config_names import split_suffix
 from gateway.days import today
 from gateway.models import ApiUser, Config, ConfigOffer, Entitlement, Operation, Program
@@ -140,6 +141,13 @@ def usable_config(actor: Actor, config_id: int, *, tenant: Tenant | None) -> Con
             "not_available", "The account of this configuration is no longer yours to use; ask your operator."
         )
     return row
+
+
+def check_new_parameters(config: Config, wanted: Sequence[Mapping[str, Any]]) -> None:
+    """The full set that a config of this product would get. Problem `invalid` names the parameter."""
+    api_user = reader_of(config.program_id, config.account_id)
+    product = find_product_type(api_user.api_url, config.product_type_id)
+    check_parameters(product, as_parameters([dict(item) for item in wanted]), before=as_parameters(config.parameters))
 
 
 def program_of(config: Config) -> Program:

@@ -1,20 +1,15 @@
 """Configs: create, change, enable, disable, offer. One edit of a shared config re-prices all under it, so that is the operator's alone."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from gateway.catalogue import READ_ONLY_IDS, as_parameters, check_parameters, find_product_type
 from gateway.models import ApiUser, Config, ConfigOffer, Entitlement, Operation
 from gateway.operations import JOURNAL, Plan, refuse_if_in_progress
 from gateway.provisioning import checks
-from gateway.provisioning.idempotency import (
-    IdempotencyKey,
-    Outcome,
-    carry_out,
-    find_earlier,
-    replay_of,
-    start_operation,
-)
+from gateway.provisioning.idempotency import Outcome, carry_out, find_earlier, replay_of, start_operation
+from gateway.provisioning.manner import AS_USUAL, Manner
 from gateway.reach import ReachedAccount, accounts_for
 from tenants.actors import Actor
 from tenants.audit import record_audit
@@ -34,11 +29,10 @@ def create_config(
     product_type_id: int,
     parameters: Parameters,
     account_id: int | None = None,
-    key: IdempotencyKey | None = None,
-    deferred: bool = False,
+    manner: Manner = AS_USUAL,
 ) -> Outcome:
     """A config of `tenant` (None = the operator's catalogue). Problem `invalid` names the field, the parameter too."""
-    earlier = find_earlier(actor, key)
+    earlier = find_earlier(actor, manner.key)
     if (replay := replay_of(earlier)) is not None:
         return replay
     checks.check_name(name)
@@ -55,8 +49,8 @@ def create_config(
             account_id=place.account_id,
             intent={"name": name, "product_type_id": product_type_id, "parameters": values},
         )
-        outcome = start_operation(actor, plan, key=key, deferred=deferred, earlier=earlier)
-    return carry_out(outcome, deferred=deferred)
+        outcome = start_operation(actor, plan, manner=manner, earlier=earlier)
+    return carry_out(outcome, manner)
 
 
 def update_config(
@@ -65,9 +59,13 @@ def update_config(
     *,
     name: str | None = None,
     parameters: Parameters | None = None,
-    deferred: bool = False,
+    then: Mapping[str, Any] = MappingProxyType({}),
+    manner: Manner = AS_USUAL,
 ) -> Outcome | None:
-    """Rename or resize. None = it is so already. Problem `config_managed` unless it is the actor's own and nobody else is under it."""
+    """Rename or resize; `then` is what follows by itself (writes.configs). None = it is so already.
+
+    Problem `config_managed` unless it is the actor's own and nobody else is under it.
+    """
     if name is not None:
         checks.check_name(name)
     with acting_as(actor):
@@ -86,12 +84,14 @@ def update_config(
             owner = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None
             _refuse_taken_name(owner, ReachedAccount(row.program_id, row.account_id, api_user), name)
         before = {"name": row.name, "parameters": row.parameters}
-        plan = _plan_change(Operation.Kind.UPDATE_CONFIG, row, api_user, {"name": name, "parameters": values}, before)
-        outcome = start_operation(actor, plan, key=None, deferred=deferred, earlier=None)
-    return carry_out(outcome, deferred=deferred)
+        plan = _plan_change(
+            Operation.Kind.UPDATE_CONFIG, row, api_user, {"name": name, "parameters": values, **then}, before
+        )
+        outcome = start_operation(actor, plan, manner=manner, earlier=None)
+    return carry_out(outcome, manner)
 
 
-def switch_config(actor: Actor, config_id: int, *, enabled: bool, deferred: bool = False) -> Outcome | None:
+def switch_config(actor: Actor, config_id: int, *, enabled: bool, manner: Manner = AS_USUAL) -> Outcome | None:
     """Enable or disable; entitlements of a disabled config stop consuming points. None = it is so already."""
     wanted = "ACTIVE" if enabled else "DISABLED"
     kind = Operation.Kind.ENABLE_CONFIG if enabled else Operation.Kind.DISABLE_CONFIG
@@ -101,8 +101,8 @@ def switch_config(actor: Actor, config_id: int, *, enabled: bool, deferred: bool
             return None
         api_user = checks.reader_of(row.program_id, row.account_id)
         plan = _plan_change(kind, row, api_user, {}, {"status": row.status})
-        outcome = start_operation(actor, plan, key=None, deferred=deferred, earlier=None)
-    return carry_out(outcome, deferred=deferred)
+        outcome = start_operation(actor, plan, manner=manner, earlier=None)
+    return carry_out(outcome, manner)
 
 
 def offer_config(actor: Actor, config_id: int, *, tenant_slug: str) -> bool:
@@ -151,6 +151,50 @@ def merge_parameters(config: Config, given: Parameters) -> list[dict[str, Any]]:
         if int(item["id"]) not in READ_ONLY_IDS
     ]
     return [item for item in kept if item["id"] not in named] + _settable(given)
+
+
+def find_twin(
+    owner: Tenant | None, config: Config, wanted: Parameters, *, account_id: int | None = None
+) -> Config | None:
+    """A config of `owner` that is this size already, such as the one that a first try made. Inside a context that sees it."""
+    same = Config.objects.filter(
+        tenant=owner,
+        program_id=config.program_id,
+        account_id=config.account_id if account_id is None else account_id,
+        product_type_id=config.product_type_id,
+        status="ACTIVE",
+        vanished_at__isnull=True,
+    )
+    return next((twin for twin in same.order_by("id") if not parameters_differ(twin, wanted)), None)
+
+
+def plan_copy(
+    config: Config,
+    owner: Tenant | None,
+    *,
+    then: Mapping[str, Any],
+    parameters: Parameters | None = None,
+    account_id: int | None = None,
+    serial: str = "",
+) -> Plan:
+    """A config of `owner` like `config`, in another size or account. `then` is what follows once it exists (see writes.configs)."""
+    account_id = config.account_id if account_id is None else account_id
+    # A config may be somebody else's: its name is not for this owner to see.
+    known = config.tenant_id is None or config.tenant_id == (owner.id if owner else None)
+    name = config.name[:140] if known else "resized"
+    return Plan(
+        kind=Operation.Kind.CREATE_CONFIG,
+        tenant_id=owner.id if owner else None,
+        api_user_id=checks.reader_of(config.program_id, account_id).id,
+        program_serial=config.program_id,
+        account_id=account_id,
+        intent={
+            "name": f"{name} for {serial}" if serial else name,
+            "product_type_id": config.product_type_id,
+            "parameters": _settable(parameters) if parameters is not None else merge_parameters(config, []),
+            **then,
+        },
+    )
 
 
 def _settable(parameters: Parameters) -> list[dict[str, Any]]:

@@ -9,14 +9,8 @@ from gateway.models import ApiUser, Config, Entitlement, Operation
 from gateway.operations import Plan
 from gateway.provisioning import checks
 from gateway.provisioning.estimates import points_of_config
-from gateway.provisioning.idempotency import (
-    IdempotencyKey,
-    Outcome,
-    carry_out,
-    find_earlier,
-    replay_of,
-    start_operation,
-)
+from gateway.provisioning.idempotency import Outcome, carry_out, find_earlier, replay_of, start_operation
+from gateway.provisioning.manner import AS_USUAL, Manner
 from tenants.actors import Actor
 from tenants.context import acting_as
 from tenants.models import Tenant
@@ -43,11 +37,9 @@ class Wish:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def create_entitlements(
-    actor: Actor, wish: Wish, *, tenant: Tenant | None, key: IdempotencyKey | None = None, deferred: bool = False
-) -> Outcome:
-    """Journal the creation, send it (unless `deferred`), settle it. A refusal is a Problem and leaves no row."""
-    earlier = find_earlier(actor, key)
+def create_entitlements(actor: Actor, wish: Wish, *, tenant: Tenant | None, manner: Manner = AS_USUAL) -> Outcome:
+    """Journal the creation, send it (unless the worker is to), settle it. A refusal is a Problem and leaves no row."""
+    earlier = find_earlier(actor, manner.key)
     if (replay := replay_of(earlier)) is not None:
         return replay
     with acting_as(actor):
@@ -67,8 +59,8 @@ def create_entitlements(
             _check_available(actor, wish)  # again, now that nobody can come in between
         checks.check_quota(tenant, count=count, points_per_day=points_per_day)
         plan = replace(_plan(wish, config, form, api_user, tenant), points_per_day=points_per_day)
-        outcome = start_operation(actor, plan, key=key, deferred=deferred, earlier=earlier)
-    return carry_out(outcome, deferred=deferred)
+        outcome = start_operation(actor, plan, manner=manner, earlier=earlier)
+    return carry_out(outcome, manner)
 
 
 def _check_form(wish: Wish, form: Form) -> None:

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 
 from gateway.models import Operation
 from gateway.operations import JOURNAL, Plan, may_try_again, plan_operation, reopen_operation
+from gateway.provisioning.manner import AS_USUAL, IdempotencyKey, Manner
 from gateway.provisioning.sending import send_operation
 from tenants import clock
 from tenants.actors import Actor, ActorKind
@@ -20,14 +21,6 @@ from tenants.problems import Problem
 LONGEST_KEY = 255
 KEPT = timedelta(days=30)
 USED_OTHERWISE = "This Idempotency-Key was used for another request. Use a new one."
-
-
-@dataclass(frozen=True, slots=True)
-class IdempotencyKey:
-    """`stored` is a digest: the operator's keys and a tenant's own never meet. `fingerprint` tells whether the body is the same."""
-
-    stored: str
-    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +61,31 @@ def find_earlier(actor: Actor, key: IdempotencyKey | None) -> Operation | None:
     return earlier
 
 
-def start_operation(
-    actor: Actor, plan: Plan, *, key: IdempotencyKey | None, deferred: bool, earlier: Operation | None
-) -> Outcome:
+def start_operation(actor: Actor, plan: Plan, *, manner: Manner, earlier: Operation | None) -> Outcome:
     """Plan the operation, or take up `earlier` for its next attempt. Inside an open `acting_as(actor)`; of two at once, one plans."""
     if earlier is not None:
-        return Outcome(earlier, replayed=not reopen_operation(earlier, deferred=deferred))
+        return Outcome(earlier, replayed=not reopen_operation(earlier, deferred=manner.deferred))
     try:
         with transaction.atomic():
             made = plan_operation(
                 actor,
                 plan,
-                key=key.stored if key else None,
-                fingerprint=key.fingerprint if key else "",
-                deferred=deferred,
+                key=manner.key.stored if manner.key else None,
+                fingerprint=manner.key.fingerprint if manner.key else "",
+                deferred=manner.deferred,
+                repeat_key=manner.repeat_key,
             )
     except IntegrityError:
-        found = find_earlier(actor, key)
+        found = find_earlier(actor, manner.key)
         if found is None:  # the same tenant's, and out of this narrowed token's sight
             raise Problem("idempotency_mismatch", USED_OTHERWISE) from None
         return Outcome(found, replayed=True)
     return Outcome(made)
 
 
-def carry_out(outcome: Outcome, *, deferred: bool) -> Outcome:
+def carry_out(outcome: Outcome, manner: Manner) -> Outcome:
     """Send what was planned, outside every context, unless the worker is to."""
-    if outcome.replayed or deferred:
+    if outcome.replayed or manner.deferred:
         with acting_as(JOURNAL):
             row = Operation.objects.select_related("tenant").get(id=outcome.operation.id)
         return Outcome(row, outcome.replayed)
@@ -104,7 +96,7 @@ def replay_of(earlier: Operation | None) -> Outcome | None:
     """What to answer at once: `earlier`, unless it may be tried again."""
     if earlier is None or may_try_again(earlier):
         return None
-    return carry_out(Outcome(earlier, replayed=True), deferred=False)
+    return carry_out(Outcome(earlier, replayed=True), AS_USUAL)
 
 
 def _canonical(body: Mapping[str, Any]) -> bytes:

@@ -5,7 +5,8 @@ from gateway.models import Entitlement, Operation
 from gateway.operations import digest_token
 from gateway.provisioning import checks
 from gateway.provisioning.change import change_entitlement
-from gateway.provisioning.idempotency import IdempotencyKey, Outcome
+from gateway.provisioning.idempotency import Outcome
+from gateway.provisioning.manner import AS_USUAL, Manner
 from tenants.actors import Actor
 from tenants.problems import Problem
 
@@ -13,7 +14,7 @@ READY = ("PENDING", "ACTIVE")
 UNUSED = "NOTUSED"  # FortiFlex's word for a licence token that was not injected yet
 
 
-def renew_token(actor: Actor, serial: str, *, key: IdempotencyKey | None = None, deferred: bool = False) -> Outcome:
+def renew_token(actor: Actor, serial: str, *, manner: Manner = AS_USUAL) -> Outcome:
     """A new licence token; the old one ends once the new one is used. Problem `state_conflict` where there are no tokens."""
 
     def check(row: Entitlement) -> None:
@@ -31,8 +32,7 @@ def renew_token(actor: Actor, serial: str, *, key: IdempotencyKey | None = None,
         check=check,
         intent={},
         before=lambda row: {"token_digest": digest_token(row.token)},
-        key=key,
-        deferred=deferred,
+        manner=manner,
     )
 
 

@@ -5,15 +5,18 @@ from gateway.operations import OPEN
 from gateway.provisioning.failures import NOT_AVAILABLE
 
 Kind = Operation.Kind
-ABOUT_AN_ENTITLEMENT = frozenset({Kind.UPDATE_ENTITLEMENT, Kind.STOP, Kind.REACTIVATE, Kind.RENEW_TOKEN})
+ABOUT_ENTITLEMENTS = frozenset(
+    {Kind.UPDATE_ENTITLEMENT, Kind.STOP, Kind.REACTIVATE, Kind.RENEW_TOKEN, Kind.TRANSFER, Kind.REMOVE_HARDWARE}
+)
 HANDED_OVER = "This entitlement was handed over before the change was sent; nothing was done."
 
 
 def why_unsendable(operation: Operation) -> str | None:
     """The sentence that ends `operation` unsent; None = send it. In the transaction that claimed it, so that a hand-over waits or is seen."""
-    if operation.kind in ABOUT_AN_ENTITLEMENT:
-        row = Entitlement.objects.select_for_update(of=("self",)).get(serial_number=operation.serial_numbers[0])
-        return None if row.tenant_id == operation.tenant_id else HANDED_OVER
+    if operation.kind in ABOUT_ENTITLEMENTS:
+        rows = Entitlement.objects.select_for_update(of=("self",)).filter(serial_number__in=operation.serial_numbers)
+        owners = {row.tenant_id for row in rows.order_by("pk")}
+        return None if owners == {operation.tenant_id} else HANDED_OVER
     if operation.kind == Kind.CREATE_HARDWARE:
         return NOT_AVAILABLE if _is_taken(operation) else None
     return None

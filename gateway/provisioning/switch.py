@@ -2,7 +2,8 @@
 
 from gateway.models import Entitlement, Operation
 from gateway.provisioning.change import change_entitlement
-from gateway.provisioning.idempotency import IdempotencyKey, Outcome
+from gateway.provisioning.idempotency import Outcome
+from gateway.provisioning.manner import AS_USUAL, Manner
 from tenants.actors import Actor
 from tenants.problems import Problem
 
@@ -11,9 +12,7 @@ NOT_TO_STOP = frozenset({"STOPPED", "EXPIRED"})
 NOT_TO_REACTIVATE = frozenset({"ACTIVE", "GRACE_PERIOD"})
 
 
-def stop_entitlement(
-    actor: Actor, serial: str, *, key: IdempotencyKey | None = None, deferred: bool = False
-) -> Outcome:
+def stop_entitlement(actor: Actor, serial: str, *, manner: Manner = AS_USUAL) -> Outcome:
     """It consumes points to the end of today. Problem `state_conflict` if it has ended already."""
 
     def check(row: Entitlement) -> None:
@@ -27,14 +26,11 @@ def stop_entitlement(
         check=check,
         intent={},
         before=lambda row: {"status": row.status, "end_day": row.end_day.isoformat() if row.end_day else None},
-        key=key,
-        deferred=deferred,
+        manner=manner,
     )
 
 
-def reactivate_entitlement(
-    actor: Actor, serial: str, *, key: IdempotencyKey | None = None, deferred: bool = False
-) -> Outcome:
+def reactivate_entitlement(actor: Actor, serial: str, *, manner: Manner = AS_USUAL) -> Outcome:
     """It consumes points from today. An end date that the stop overwrote is put back. Problem `state_conflict` if it is active."""
 
     def check(row: Entitlement) -> None:
@@ -50,6 +46,5 @@ def reactivate_entitlement(
         check=check,
         intent={},
         before=lambda row: {"status": row.status},
-        key=key,
-        deferred=deferred,
+        manner=manner,
     )

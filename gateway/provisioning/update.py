@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.models import Config, Entitlement, Operation
-from gateway.operations import JOURNAL
+from gateway.models import Entitlement, Operation
+from gateway.operations import JOURNAL, refuse_if_in_progress
 from gateway.provisioning import checks
 from gateway.provisioning.change import change_entitlement, lock_entitlement
-from gateway.provisioning.configs import create_config, merge_parameters, parameters_differ, update_config
-from gateway.provisioning.idempotency import Outcome
+from gateway.provisioning.configs import find_twin, merge_parameters, parameters_differ, plan_copy, update_config
+from gateway.provisioning.idempotency import Outcome, carry_out, start_operation
+from gateway.provisioning.manner import AS_USUAL, Manner
 from gateway.provisioning.writes.changes import HAS_AN_END_TO_CHANGE
 from gateway.provisioning.writes.storing import store_labels
 from tenants.actors import Actor
@@ -19,7 +20,7 @@ from tenants.problems import Problem, invalid
 
 
 def update_entitlement(
-    actor: Actor, serial: str, *, changes: Mapping[str, Any], deferred: bool = False
+    actor: Actor, serial: str, *, changes: Mapping[str, Any], manner: Manner = AS_USUAL
 ) -> Outcome | None:
     """Apply `changes` (description, end_date, labels, operator_labels, config, parameters). None = nothing had to go upstream.
 
@@ -38,18 +39,16 @@ def update_entitlement(
     upstream = set(changes) - {"labels", "operator_labels"}
     with acting_as(actor):
         row = lock_entitlement(actor, serial)
-        config = row.config
         if upstream:
             _check_changes(actor, row, changes)
-    if "parameters" in changes:
-        resized = _resize(actor, row, config, changes["parameters"], deferred=deferred)
-        changes = {name: value for name, value in changes.items() if name != "parameters"}
-        if isinstance(resized, Outcome):
-            if not changes or resized.operation.state != Operation.State.SUCCEEDED:
-                return resized
-        elif resized is not None:
-            changes = {**changes, "config": resized}
     intent = _intent(row, changes)
+    if "parameters" in changes:
+        resized = _resize(actor, row, changes["parameters"], rest=intent, manner=manner)
+        if isinstance(resized, Outcome):
+            _store_labels(actor, serial, changes)
+            return resized
+        intent |= {} if resized is None else {"config_id": resized}
+        changes = changes if resized is None else {**changes, "config": resized}
     if not intent:
         _store_labels(actor, serial, changes)
         return None
@@ -64,7 +63,7 @@ def update_entitlement(
             "description": locked.description,
             "end_day": locked.end_day.isoformat() if locked.end_day else None,
         },
-        deferred=deferred,
+        manner=manner,
     )
 
 
@@ -98,9 +97,13 @@ def _check_changes(actor: Actor, row: Entitlement, changes: Mapping[str, Any]) -
 
 
 def _resize(
-    actor: Actor, row: Entitlement, config: Config, parameters: list[dict[str, Any]], *, deferred: bool
+    actor: Actor, row: Entitlement, parameters: list[dict[str, Any]], *, rest: Mapping[str, Any], manner: Manner
 ) -> Outcome | int | None:
-    """The id of the config to move to; an Outcome where that is all, or not known yet; None where nothing differs."""
+    """The id of the config to move to; an Outcome where the config must be changed or made first; None where nothing differs.
+
+    `rest` is what else was asked for: it follows by itself once the config is as it should be.
+    """
+    config = row.config
     wanted = merge_parameters(config, parameters)
     if not parameters_differ(config, wanted):
         return None
@@ -108,38 +111,35 @@ def _resize(
         others = Entitlement.objects.filter(config=config).exclude(serial_number=row.serial_number).exists()
         alone = not others and not config.offers.exists()
         owner = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None
-        twin = _find_twin(row, config, wanted)
+        twin = find_twin(owner, config, wanted)
     own = alone and config.tenant_id == row.tenant_id
     if actor.reach is not None and not (own and config.id in actor.reach.configs):
         raise Problem("token_narrowed", "This would need another config, and your token is narrowed to those it names.")
+    then = {"entitlement": {**rest, "serial": row.serial_number}}
     if own:
-        return update_config(actor, config.id, parameters=wanted, deferred=deferred)
+        done = update_config(actor, config.id, parameters=wanted, then=then if rest else {}, manner=manner)
+        return _last_of(done, rest) if done is not None else None
     if twin is not None:
         return twin.id
-    made = create_config(
-        actor,
-        tenant=owner,
-        program=config.program_id,
-        account_id=config.account_id,
-        # A config may be somebody else's: its name is not for this tenant to see.
-        name=f"{config.name[:140] if config.tenant_id in {None, row.tenant_id} else 'resized'} for {row.serial_number}",
-        product_type_id=config.product_type_id,
-        parameters=wanted,
-    )
-    return made.operation.config_id if made.operation.state == Operation.State.SUCCEEDED else made
+    checks.check_new_parameters(config, wanted)
+    with acting_as(actor):
+        plan = plan_copy(config, owner, parameters=wanted, serial=row.serial_number, then=then)
+        refuse_if_in_progress(serial_numbers=[row.serial_number])
+        outcome = start_operation(actor, plan, manner=manner, earlier=None)
+    return _last_of(carry_out(outcome, manner), then)
 
 
-def _find_twin(row: Entitlement, config: Config, wanted: list[dict[str, Any]]) -> Config | None:
-    """A config of the same owner that is this size already, such as the one that a first try made."""
-    same = Config.objects.filter(
-        tenant=row.tenant,
-        program_id=config.program_id,
-        account_id=config.account_id,
-        product_type_id=config.product_type_id,
-        status="ACTIVE",
-        vanished_at__isnull=True,
-    )
-    return next((twin for twin in same.order_by("id") if not parameters_differ(twin, wanted)), None)
+def _last_of(outcome: Outcome, then: Mapping[str, Any]) -> Outcome:
+    """What followed by itself, where the first write was done and something did."""
+    if not then or outcome.operation.state != Operation.State.SUCCEEDED:
+        return outcome
+    first = outcome.operation
+    with acting_as(JOURNAL):
+        followed = Operation.objects.select_related("tenant").filter(
+            tenant=first.tenant, id__gt=first.id, intent__follows=str(first.id)
+        )
+        last = followed.first()
+    return outcome if last is None else Outcome(last)
 
 
 def _store_labels(actor: Actor, serial: str, changes: Mapping[str, Any]) -> None:

@@ -172,6 +172,19 @@ RULES = (
     ),
     rule("POST", "entitlements/<str:serial>/token", CHANGE_ONE, path="entitlements/{serial}/token"),
     rule(
+        "POST",
+        "entitlements/<str:serial>/transfer",
+        "401 403s 403s 403n 404 404 401 404 400 400 400",  # it is in that account already
+        path="entitlements/{serial}/transfer",
+        body={"account_id": 100001},
+    ),
+    rule(
+        "POST",
+        "entitlements/<str:serial>/remove",
+        "401 403s 403s 404 404 404 401 404 409 409 409",  # a virtual machine
+        path="entitlements/{serial}/remove",
+    ),
+    rule(
         "GET",
         "entitlements/<str:serial>/consumption",
         "401 403s 200 404 404 200 401 404 200 200 200",

@@ -1,5 +1,6 @@
 """Creating and changing configs. A new one is found again by its name, whose suffix is the operation's own."""
 
+from dataclasses import replace
 from typing import Any
 
 from gateway.catalogue import as_parameters
@@ -7,7 +8,9 @@ from gateway.config_names import join_suffix, split_suffix
 from gateway.fortiflex import records
 from gateway.fortiflex.client import FortiFlexClient
 from gateway.fortiflex.records import Answer
-from gateway.models import Attempt, Config, Operation
+from gateway.models import Attempt, Config, Entitlement, Operation
+from gateway.operations import Plan
+from gateway.provisioning.writes.moves import plan_transfer
 from gateway.provisioning.writes.storing import store_config
 from gateway.provisioning.writes.write import Finding, Stored, Verdict, WrongAnswer
 
@@ -34,7 +37,7 @@ class CreateConfig:
         if row.tenant_id != operation.tenant_id:
             row.tenant_id = operation.tenant_id
             row.save(update_fields=["tenant"])
-        return Stored(config_id=row.id)
+        return Stored(config_id=row.id, followups=_followups(operation, row))
 
     def look(self, client: FortiFlexClient, operation: Operation, attempt: Attempt) -> Finding:
         found = _listed(client, operation)
@@ -108,8 +111,43 @@ def _rename(upstream_name: str, name: str) -> str:
 def _store_changed(operation: Operation, value: records.Config) -> Stored:
     if value.id != operation.config_id:
         raise WrongAnswer(f"The answer is about config {value.id}.")
-    store_config(value)
-    return Stored(operation.serial_numbers, value.id)
+    row = store_config(value)
+    return Stored(operation.serial_numbers, value.id, followups=_followups(operation, row))
+
+
+def _followups(operation: Operation, config: Config) -> list[Plan]:
+    """What was asked for together with the config, once it is as it should be: a change of one entitlement, or a transfer into it.
+
+    Nobody's who lost it meanwhile: whether it is still theirs is asked again when it is sent.
+    """
+    intent = operation.intent
+    serials = list(intent.get("transfer", [])) or [intent["entitlement"]["serial"]] if _leads_on(intent) else []
+    rows = list(Entitlement.objects.filter(serial_number__in=serials, tenant=operation.tenant).order_by("pk"))
+    if not rows:
+        return []
+    if "transfer" in intent:
+        plan = plan_transfer(
+            rows, api_user_id=operation.api_user_id, target_config=config.id, target_account=config.account_id
+        )
+        return [replace(plan, intent={**plan.intent, "follows": str(operation.id)})]
+    changes = {name: value for name, value in intent["entitlement"].items() if name != "serial"}
+    return [
+        Plan(
+            kind=Operation.Kind.UPDATE_ENTITLEMENT,
+            tenant_id=operation.tenant_id,
+            api_user_id=operation.api_user_id,
+            program_serial=operation.program_serial,
+            account_id=operation.account_id,
+            config_id=config.id,
+            serial_numbers=serials,
+            intent=changes | {"config_id": config.id, "follows": str(operation.id)},
+            before={"config_id": rows[0].config_id},
+        )
+    ]
+
+
+def _leads_on(intent: dict[str, Any]) -> bool:
+    return bool({"transfer", "entitlement"} & set(intent))
 
 
 def _listed(client: FortiFlexClient, operation: Operation) -> list[records.Config]:

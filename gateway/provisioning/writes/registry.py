@@ -4,6 +4,7 @@ from gateway.models import Operation
 from gateway.provisioning.writes.changes import Reactivate, RenewToken, Stop, UpdateEntitlement
 from gateway.provisioning.writes.configs import CreateConfig, SwitchConfig, UpdateConfig
 from gateway.provisioning.writes.creates import CreateCloud, CreateHardware, CreateVms
+from gateway.provisioning.writes.moves import RemoveHardware, Transfer
 from gateway.provisioning.writes.write import Write
 
 Kind = Operation.Kind
@@ -19,4 +20,6 @@ WRITES: dict[str, Write] = {
     Kind.UPDATE_CONFIG: UpdateConfig(),
     Kind.ENABLE_CONFIG: SwitchConfig("ACTIVE"),
     Kind.DISABLE_CONFIG: SwitchConfig("DISABLED"),
+    Kind.TRANSFER: Transfer(),
+    Kind.REMOVE_HARDWARE: RemoveHardware(),
 }

@@ -1,0 +1,30 @@
+"""How a caller wants a write carried out: how long it waits for the answer, and by what the same request is known again."""
+
+from dataclasses import dataclass
+
+WAIT_SECONDS = 20.0  # what a synchronous request waits before it becomes a 202
+LONGEST_WAIT = 50.0  # below the time-outs of usual proxies
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """`stored` is a digest: the operator's keys and a tenant's own never meet. `fingerprint` tells whether the body is the same."""
+
+    stored: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """`wait_seconds` 0 = nobody waits, the worker sends it. `repeat_key` is for clients that repeat a request without a key of their own."""
+
+    key: IdempotencyKey | None = None
+    wait_seconds: float = WAIT_SECONDS
+    repeat_key: str = ""
+
+    @property
+    def deferred(self) -> bool:
+        return self.wait_seconds <= 0
+
+
+AS_USUAL = Manner()
