@@ -11,16 +11,11 @@ from gateway.sandbox.faults import KINDS, NEVER_AFTER
 from tests.databases import OwnDatabase
 from tests.gateway.write_machine import TENANTS, World
 
-WRITES = [
-    "entitlements/vm/create",
-    "entitlements/hardware/create",
-    "entitlements/stop",
-    "entitlements/reactivate",
-    "entitlements/update",
-]
+VERBS = {"stop": "entitlements/stop", "reactivate": "entitlements/reactivate", "token": "entitlements/vm/token"}
 FAULTS = [(kind, when) for kind in KINDS if kind != "timeout" for when in ("before", "after")]
 FAULTS = [(kind, when) for kind, when in FAULTS if when == "before" or kind not in NEVER_AFTER]
 tenants = st.sampled_from(TENANTS)
+faults = st.one_of(st.none(), st.sampled_from(FAULTS))
 kills = st.one_of(st.none(), st.none(), st.integers(1, 110))
 waits = st.sampled_from([{"Prefer": "wait=1"}, {"Prefer": "wait=1"}, {"Prefer": "respond-async"}])
 
@@ -37,34 +32,41 @@ class WriteMachine(RuleBasedStateMachine):
         finally:
             self.world.close()
 
-    @rule(slug=tenants, count=st.integers(1, 3), kill_at=kills, wait=waits, key=st.sampled_from(["", "", "a", "b"]))
-    def create(self, slug: str, count: int, kill_at: int | None, wait: dict[str, str], key: str) -> None:
+    @rule(
+        slug=tenants,
+        count=st.integers(1, 3),
+        kill_at=kills,
+        wait=waits,
+        key=st.sampled_from(["", "", "a", "b"]),
+        fault=faults,
+    )
+    def create(self, slug: str, count: int, kill_at: int | None, wait: dict[str, str], key: str, fault: Any) -> None:
+        self.world.plan_fault("entitlements/vm/create", fault)
         headers = wait | ({"Idempotency-Key": key} if key else {})
         body = {"config": self.world.vm, "count": 1 if key else count, "description": "mine"}
         self.world.ask(slug, "entitlements", body, kill_at=kill_at, **headers)
 
-    @rule(slug=tenants, number=st.integers(0, 3), kill_at=kills, wait=waits)
-    def register(self, slug: str, number: int, kill_at: int | None, wait: dict[str, str]) -> None:
+    @rule(slug=tenants, number=st.integers(0, 3), kill_at=kills, wait=waits, fault=faults)
+    def register(self, slug: str, number: int, kill_at: int | None, wait: dict[str, str], fault: Any) -> None:
         """Both tenants want the same few devices."""
+        self.world.plan_fault("entitlements/hardware/create", fault)
         body = {"config": self.world.hardware, "serial_numbers": [f"FGT60FTK2000000{number}"], "description": "box"}
         self.world.ask(slug, "entitlements", body, kill_at=kill_at, **wait)
 
     @rule(
         slug=tenants,
         pick=st.integers(0, 9),
-        verb=st.sampled_from(["stop", "reactivate", "token"]),
+        verb=st.sampled_from(sorted(VERBS)),
         kill_at=kills,
         wait=waits,
+        fault=faults,
     )
-    def change(self, slug: str, pick: int, verb: str, kill_at: int | None, wait: dict[str, str]) -> None:
+    def change(self, slug: str, pick: int, verb: str, kill_at: int | None, wait: dict[str, str], fault: Any) -> None:
         serials = self.world.serials_of(slug)
         if serials:
+            self.world.plan_fault(VERBS[verb], fault)
             path = f"entitlements/{serials[pick % len(serials)]}/{verb}"
             self.world.ask(slug, path, {}, kill_at=kill_at, **wait)
-
-    @rule(path=st.sampled_from(WRITES), fault=st.sampled_from(FAULTS))
-    def fail(self, path: str, fault: tuple[Any, Any]) -> None:
-        self.world.sandbox.plan_fault(path, fault[0], when=fault[1])
 
     @rule(seconds=st.sampled_from([0, 0, 90]))
     def appear_late(self, seconds: int) -> None:
