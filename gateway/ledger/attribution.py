@@ -1,22 +1,25 @@
 """Whose points they are: the ledger's tenant is always what the assignments say, and nothing else writes it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date
+from typing import Any
 
 from django.db import connection
 
+# The first day of all is named by itself: it is what leaves older months of the ledger unopened.
 ATTRIBUTE = """
 UPDATE gateway_ledgerentry AS entry
 SET tenant_id = owner.tenant_id
 FROM (
     SELECT l.day, l.serial_number, l.program_serial, a.tenant_id
-    FROM gateway_ledgerentry AS l
+    FROM unnest(%(serials)s::text[], %(days)s::date[]) AS given (serial_number, from_day)
+    JOIN gateway_ledgerentry AS l ON l.serial_number = given.serial_number AND l.day >= given.from_day
     LEFT JOIN gateway_assignment AS a
       ON a.serial_number = l.serial_number AND daterange(a.from_day, a.until_day) @> l.day
-    WHERE l.serial_number = ANY(%s) AND l.day >= %s
+    WHERE l.day >= %(first)s
 ) AS owner
 WHERE entry.day = owner.day AND entry.serial_number = owner.serial_number AND entry.program_serial = owner.program_serial
-  AND entry.serial_number = ANY(%s) AND entry.day >= %s
+  AND entry.day >= %(first)s
   AND entry.tenant_id IS DISTINCT FROM owner.tenant_id
 """
 
@@ -26,7 +29,18 @@ def attribute(serials: Collection[str], from_day: date) -> int:
 
     Call inside the transaction that changed the assignments, as somebody who sees every tenant.
     """
-    chosen = list(serials)
+    return attribute_each(dict.fromkeys(serials, from_day))
+
+
+def attribute_each(from_days: Mapping[str, date]) -> int:
+    """The same for serials with a first day each, in one statement."""
+    if not from_days:
+        return 0
+    given: dict[str, Any] = {
+        "serials": list(from_days),
+        "days": list(from_days.values()),
+        "first": min(from_days.values()),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(ATTRIBUTE, [chosen, from_day, chosen, from_day])
+        cursor.execute(ATTRIBUTE, given)
         return int(cursor.rowcount)
