@@ -20,6 +20,18 @@ from tenants.models import Tenant
 
 Basis = Literal["first points", "start", "today"]
 LeftBecause = Literal["no rule matches", "a tag names another tenant", "its creation is not settled"]
+LOOKED_AT = (
+    "serial_number",
+    "account_id",
+    "program_id",
+    "config_id",
+    "config__name",
+    "description",
+    "folder_path",
+    "start_day",
+    "upstream_description",
+    "proposed_tenant",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +94,8 @@ def foresee_rules(actor: Actor) -> Foreseen:
     with acting_as(actor):
         matcher = Matcher(list(AssignmentRule.objects.select_related("tenant").filter(enabled=True)))
         had_owner = Assignment.objects.filter(serial_number=OuterRef("serial_number"))
-        found = Entitlement.objects.filter(~Exists(had_owner), tenant__isnull=True).select_related("config")
+        found = Entitlement.objects.filter(~Exists(had_owner), tenant__isnull=True)
+        found = found.select_related("config").only(*LOOKED_AT)
         entitlements = list(found.order_by("serial_number"))
         first_points = _first_points()
         tagged, unsettled = _open_creations()

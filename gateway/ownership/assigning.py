@@ -21,6 +21,7 @@ from tenants.context import acting_as
 from tenants.models import Tenant
 from tenants.problems import Problem
 
+TEXT = ("serial_number", "tenant_id", "description", "labels")
 CUT = """
 UPDATE gateway_assignment AS a SET until_day = given.until_day
 FROM unnest(%s::uuid[], %s::date[]) AS given (id, until_day) WHERE a.id = given.id
@@ -83,14 +84,17 @@ def _in_order(changes: Iterable[Change]) -> list[Change]:
 def _read_timelines(changes: Sequence[Change], *, lock: bool) -> dict[str, Timeline]:
     """The periods of each serial; with `lock`, nobody else changes the owner of what is mirrored until this transaction ends."""
     wanted = {change.serial_number for change in changes}
-    found = Entitlement.objects.filter(serial_number__in=wanted).order_by("pk")
+    found = Entitlement.objects.filter(serial_number__in=wanted).order_by("pk").only(*TEXT)
     rows = {row.serial_number: row for row in (found.select_for_update() if lock else found)}
     in_ledger = LedgerEntry.objects.filter(serial_number__in=wanted - rows.keys())
     known = rows.keys() | set(in_ledger.values_list("serial_number", flat=True).distinct())
     if unknown := sorted(wanted - known):
         raise UnknownSerials(unknown)
     periods: dict[str, list[Assignment]] = defaultdict(list)
-    for period in Assignment.objects.select_related("tenant").filter(serial_number__in=wanted).order_by("from_day"):
+    standing = list(Assignment.objects.filter(serial_number__in=wanted).order_by("from_day"))
+    tenants = Tenant.objects.in_bulk({period.tenant_id for period in standing})  # a few, under thousands of periods
+    for period in standing:
+        period.tenant = tenants[period.tenant_id]
         periods[period.serial_number].append(period)
     day = today()
     return {serial: Timeline.of(rows.get(serial), periods[serial], today=day) for serial in wanted}

@@ -44,7 +44,7 @@ def flip_owners(day: date, *, serials: Collection[str] | None = None) -> int:
         cursor.execute(UPDATE, parameters)
         flips = [Flip(*row) for row in cursor.fetchall()]
     if flips:
-        rows = Entitlement.objects.filter(serial_number__in=[flip.serial_number for flip in flips])
+        rows = Entitlement.objects.filter(serial_number__in=[flip.serial_number for flip in flips]).defer("raw")
         place_all(list(rows), on=day)
         renew_unused_tokens(FLIP, flips, day=day)
     return len(flips)

@@ -37,22 +37,21 @@ def renew_unused_tokens(actor: Actor, flips: Sequence[Flip], *, day: date) -> li
     The owner before may lie behind a time when it was nobody's; what nobody owned before `day` keeps its token. Inside the transaction
     of the hand-over. Where no API user reaches the account nothing is planned and a warning is logged: no hand-over fails for it.
     """
-    taken = {flip.serial_number: flip for flip in flips if flip.after is not None}
-    rows = (
-        Entitlement.objects.select_related("config")
-        .filter(serial_number__in=taken, token_status=UNUSED, status__in=STATUSES, vanished_at__isnull=True)
-        .exclude(token="")
-        .order_by("serial_number")
+    owned_before = _owned_before([flip.serial_number for flip in flips], day=day)
+    known = [
+        flip.serial_number
+        for flip in flips
+        if flip.after is not None
+        and (flip.before is not None or owned_before.get(flip.serial_number, set()) - {flip.after})
+    ]
+    rows = Entitlement.objects.filter(
+        serial_number__in=known, token_status=UNUSED, status__in=STATUSES, vanished_at__isnull=True
     )
-    candidates = list(rows)
+    candidates = list(
+        rows.exclude(token="").select_related("config").defer("raw", "config__raw").order_by("serial_number")
+    )
     if not candidates:
         return []
-    left = _owned_before([row.serial_number for row in candidates], day=day)
-    candidates = [
-        row
-        for row in candidates
-        if taken[row.serial_number].before is not None or left.get(row.serial_number, set()) - {row.tenant_id}
-    ]
     planned = _planned_already(candidates)
     readers, products = _readers_of(candidates), {}
     operations = []
