@@ -1,11 +1,14 @@
 """Assignment rules: entered, tried out, applied. They touch only what nobody ever owned, and say what else they would have matched."""
 
+import contextlib
+import io
 from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -343,3 +346,33 @@ def test_no_pattern_takes_long_on_any_text() -> None:
     started = time.perf_counter()
     assert compile_glob(pattern).match(text) is None
     assert time.perf_counter() - started < 0.5
+
+
+def command(*arguments: str) -> str:
+    out = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
+        patch.setenv("COLUMNS", "220")
+        call_command("apply_assignment_rules", *arguments)
+    return out.getvalue()
+
+
+def test_the_command_shows_first_and_assigns_then(people: People, august: SandboxWorld) -> None:
+    mine, left = vm(august, day=START), vm(august, day=START)
+    august.sandbox.edit_description(mine, "Branch [red]Bonn\x1b[31m")
+    august.sync()
+    enter(people, "branches", description="branch*")
+    enter(people, "late", "globex", description="*bonn*", priority=200)
+    shown = command("--dry-run")
+    row = next(line for line in shown.splitlines() if mine in line)
+    for part in ("acme", str(START), "start", "branches", "late (globex)", "Branch [red]Bonn?[31m"):
+        assert part in row
+    assert "no rule matches" in next(line for line in shown.splitlines() if left in line)
+    assert owners() == {mine: None, left: None}
+    digest = try_out(people)["digest"]
+    assert f"digest {digest}" in shown
+    with pytest.raises(CommandError, match="has changed since this dry run"):
+        command("--expect", "0" * 64)
+    assert owners() == {mine: None, left: None}
+    done = command("--expect", digest)
+    assert owners() == {mine: "acme", left: None}
+    assert [part in done for part in ("acme", "nobody: no rule matches", "got")] == [True, True, True]
