@@ -150,6 +150,9 @@ class Entitlement(models.Model):
         indexes = [
             models.Index(fields=["tenant", "serial_number"], name="entitlement_by_tenant"),
             models.Index(fields=["program", "account_id"], name="entitlement_by_account"),
+            # The walls ask of a config and of an account whether a tenant owns anything there (gateway.rights.owns_one_of).
+            models.Index(fields=["tenant", "config"], name="entitlement_by_tenant_config"),
+            models.Index(fields=["tenant", "program", "account_id"], name="entitlement_by_tenant_account"),
             GinIndex(OpClass(Upper("description"), name="gin_trgm_ops"), name="entitlement_description_text"),
         ]
 
