@@ -40,7 +40,8 @@ STATEMENT = """
             entitlement.description, entitlement.status, entitlement.start_day, entitlement.end_day,
             CASE WHEN entitlement.status <> 'STOPPED' AND {may_see_token} THEN nullif(entitlement.token, '') END AS token,
             nullif(entitlement.token_status, '') AS token_status, entitlement.labels::text AS labels,
-            entitlement.operator_labels::text AS operator_labels, entitlement.first_seen_at, entitlement.vanished_at
+            entitlement.operator_labels::text AS operator_labels, entitlement.first_seen_at,
+            coalesce(entitlement.vanished_at, entitlement.missed_at) AS missed_at
         FROM gateway_entitlement entitlement
         JOIN gateway_config config ON config.id = entitlement.config_id
         LEFT JOIN tenants_tenant tenant ON tenant.id = entitlement.tenant_id
@@ -55,7 +56,7 @@ STATEMENT = """
     )
     SELECT page.serial_number, page.slug, page.config_id, page.account_id, page.program_id, page.product, page.description, page.status,
         page.start_day, page.end_day, page.token, page.token_status, page.labels, page.operator_labels,
-        to_char(coalesce(page.vanished_at, greatest(page.first_seen_at, freshness.mirrored_at)) AT TIME ZONE 'UTC',
+        to_char(coalesce(page.missed_at, greatest(page.first_seen_at, freshness.mirrored_at)) AT TIME ZONE 'UTC',
             'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
     FROM page LEFT JOIN freshness USING (program_id, account_id)
     ORDER BY page.serial_number {direction}

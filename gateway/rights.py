@@ -68,6 +68,7 @@ def register_tables() -> None:
     register_table("gateway_apiuser", operator=READ_WRITE + ", DELETE", tenant_rule=NOBODYS)
     register_table("gateway_upstreamlane", operator=READ_WRITE + ", DELETE")
     register_table("gateway_upstreamcall", operator=READ_WRITE + ", DELETE")
+    register_table("gateway_refusal", operator=READ_WRITE + ", DELETE")
     register_table("gateway_program", operator=READ_WRITE)
     register_table(
         "gateway_programaccount",

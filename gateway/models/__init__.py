@@ -3,7 +3,7 @@
 from gateway.ledger.models import AccountDay, EndDateCalibration, LedgerCorrection, LedgerEntry, PointsFetch
 from gateway.models.api_users import ApiUser, UpstreamCall, UpstreamLane
 from gateway.models.catalogue import ProductCatalogue
-from gateway.models.mirror import Config, ConfigOffer, Entitlement, Program, ProgramAccount
+from gateway.models.mirror import Config, ConfigOffer, Entitlement, Program, ProgramAccount, Refusal
 from gateway.models.operations import Attempt, Operation
 from gateway.models.ownership import Assignment, Placement
 
@@ -24,6 +24,7 @@ __all__ = [
     "ProductCatalogue",
     "Program",
     "ProgramAccount",
+    "Refusal",
     "UpstreamCall",
     "UpstreamLane",
 ]
