@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from gateway.api.accounts import AccountsView
 from gateway.api.api_users import ApiUsersView, ApiUserView
 from gateway.api.assignments import AssignmentsView, ProposalsView
 from gateway.api.configs import ConfigsView, ConfigSwitchView, ConfigView, OffersView, OfferView
@@ -25,6 +26,7 @@ urlpatterns = [
     path("estimates", EstimatesView.as_view()),
     path("programs", ProgramsView.as_view()),
     path("programs/<str:serial>", ProgramView.as_view()),
+    path("programs/<str:serial>/accounts", AccountsView.as_view()),
     path("configs", ConfigsView.as_view()),
     path("configs/<int:config_id>", ConfigView.as_view()),
     path("configs/<int:config_id>/enable", ConfigSwitchView.as_view(enabled=True)),
