@@ -17,6 +17,7 @@ def register_events() -> None:
             "status": TEXT,
             "config": WHOLE,
             "account_id": WHOLE,
+            "program": TEXT,
             "end_date": {**DAY, "type": ["string", "null"]},
         },
     )

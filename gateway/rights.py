@@ -14,11 +14,28 @@ def of_serial(table: str) -> str:
     )"""
 
 
+def owns_one_of(table: str, **columns: str) -> str:
+    """Whether a tenant owns an entitlement with the row's values in `columns` ({the entitlement's: the row's}).
+
+    A plain EXISTS makes PostgreSQL believe that such a row comes soon and read the table from its start: 32 ms for a tenant whose few
+    rows come last of 200,000, against 0.01 ms. The first row at or after what is looked for can only be found in the index.
+    """
+    names = ["tenant_id", *columns]
+    wanted = ["mine.id", *(f"{table}.{column}" for column in columns.values())]
+    held = ", ".join(f"e.{name}" for name in names)
+    same = " AND ".join(f"first.{name} = {value}" for name, value in zip(names, wanted, strict=True))
+    return f"""EXISTS (
+        SELECT 1 FROM unnest({TENANT_LIST}) AS mine (id) CROSS JOIN LATERAL (
+            SELECT {held} FROM gateway_entitlement e WHERE ({held}) >= ({", ".join(wanted)}) ORDER BY {held} LIMIT 1
+        ) first WHERE {same}
+    )"""
+
+
 # A config is visible to its tenant, to those it is offered to, and to those who own an entitlement of it.
 CONFIG_RULE = f"""(
     tenant_id = ANY({TENANT_LIST})
     OR EXISTS (SELECT 1 FROM gateway_configoffer o WHERE o.config_id = gateway_config.id AND o.tenant_id = ANY({TENANT_LIST}))
-    OR EXISTS (SELECT 1 FROM gateway_entitlement e WHERE e.config_id = gateway_config.id AND e.tenant_id = ANY({TENANT_LIST}))
+    OR {owns_one_of("gateway_config", config_id="id")}
 )"""
 # The product of an entitlement that a narrowed token sees stands in its config's row.
 CONFIG_NAMED = (
@@ -42,11 +59,7 @@ PLACEMENT_RULE = f"""EXISTS (
       AND daterange(a.from_day, a.until_day) && daterange(gateway_placement.from_day, gateway_placement.until_day)
 )"""
 # A tenant sees how fresh the accounts are in which it owns something, and no other account.
-ACCOUNT_RULE = f"""EXISTS (
-    SELECT 1 FROM gateway_entitlement e
-    WHERE e.program_id = gateway_programaccount.program_id AND e.account_id = gateway_programaccount.account_id
-      AND e.tenant_id = ANY({TENANT_LIST})
-)"""
+ACCOUNT_RULE = owns_one_of("gateway_programaccount", program_id="program_id", account_id="account_id")
 
 
 def register_tables() -> None:
@@ -56,6 +69,7 @@ def register_tables() -> None:
     register_table("gateway_upstreamlane", operator=READ_WRITE + ", DELETE")
     register_table("gateway_upstreamcall", operator=READ_WRITE + ", DELETE", tenant_rule=NOBODYS)
     register_table("gateway_upstreamturn", operator=READ_WRITE + ", DELETE", tenant_rule=NOBODYS)
+    register_table("gateway_refusal", operator=READ_WRITE + ", DELETE")
     register_table("gateway_program", operator=READ_WRITE)
     register_table(
         "gateway_programaccount",

@@ -9,7 +9,7 @@ from gateway.fortiflex.errors import FortiFlexError
 from gateway.gate import forget_old_calls
 from gateway.health import SCHEDULER_BEAT
 from gateway.ledger.pull import pull_points
-from gateway.mirror import sync_api_user
+from gateway.mirror import PassUnderWay, sync_api_user
 from gateway.models import ApiUser
 from gateway.ownership import ensure_flipped
 from gateway.provisioning.draining import api_users_with_a_queue, drain_queue
@@ -26,7 +26,7 @@ from tenants.sessions import SessionStore
 log = structlog.get_logger("flexgate.tasks")
 WORKER = system("worker")
 # A lease runs out by itself when a worker was killed; long enough that a slow account doesn't lose it under way.
-SYNC_LEASE, POINTS_LEASE, RECONCILE_LEASE, TAGS_LEASE = 900, 3600, 300, 1800
+POINTS_LEASE, RECONCILE_LEASE, TAGS_LEASE = 3600, 300, 1800
 DRAIN_SECONDS, DRAIN_LEASE = 60, 180  # a round ends with a call and its wait
 
 
@@ -49,11 +49,13 @@ def sync_api_users() -> None:
 @shared_task
 def sync_one(api_user_id: str) -> None:
     api_user = _find(api_user_id)
-    with lease_for(f"sync {api_user_id}", seconds=SYNC_LEASE) as held, with_request_id(ids.new_id().hex):
-        if held is None or api_user is None:
-            return  # another worker is at it, or it was switched off meanwhile
+    if api_user is None:
+        return  # it was switched off meanwhile
+    with with_request_id(ids.new_id().hex):
         try:
             sync_api_user(api_user)
+        except PassUnderWay:
+            return  # another worker is at it, or a person
         except FortiFlexError as error:
             log.warning("sync stopped", api_user=api_user.name, reason=str(error))
 

@@ -5,10 +5,6 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef, Value
-from django.db.models.expressions import RawSQL
-from django.db.models.functions import Concat
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
@@ -22,13 +18,10 @@ from tenants.problems import Problem
 from tenants.rate_limits import Rate, has_room, seconds_to_wait, take
 from tenants.scopes import expand_scopes
 from tenants.token_format import parse_token
+from tenants.token_lookup import look_up_token
 from tenants.token_secrets import needs_rehash, rehash, secret_matches
 
 LAST_USE_PRECISION = timedelta(minutes=1)  # one write a minute and token, however busy it is
-ANCESTOR_ENDED = """EXISTS (
-    SELECT 1 FROM tenants_token ancestor WHERE ancestor.id = ANY(tenants_token.ancestors)
-      AND (ancestor.revoked_at IS NOT NULL OR ancestor.expires_at <= %s)
-)"""
 REFUSALS = system("authentication")
 
 
@@ -64,29 +57,16 @@ def find_token(text: str, *, address: str) -> Token | None:
     presented = parse_token(text, environment=settings.FLEXGATE_ENVIRONMENT)
     if presented is None:
         return None
-    with acting_as(AUTHENTICATOR):
-        token = _look_up(presented.token_id)
-        if token is None or (token.tenant_id is None) != (presented.kind == "operator"):
-            return None
-        reason = "wrong_secret" if not secret_matches(token, presented.secret) else _why_unusable(token, address)
-        if reason is None:
-            _note_use(token, presented.secret, address)
-            take(rates_of(token))  # last: its row locks are held for the commit alone
+    token = look_up_token(presented.token_id)
+    if token is None or (token.tenant_id is None) != (presented.kind == "operator"):
+        return None
+    reason = "wrong_secret" if not secret_matches(token, presented.secret) else _why_unusable(token, address)
     if reason is not None:
         _record_refusal(token, reason)
         return None
+    take(rates_of(token))
+    _note_use(token, presented.secret, address)
     return token
-
-
-def _look_up(token_id: UUID) -> Token | None:
-    """The token with its tenant, whether an ancestor has ended, and what it reaches: one statement."""
-    names = TokenReach.objects.filter(token=OuterRef("pk")).values_list(Concat("kind", Value(":"), "key"))
-    return (
-        Token.objects.select_related("tenant")
-        .filter(id=token_id)
-        .annotate(orphaned=RawSQL(ANCESTOR_ENDED, [clock.now()]), reach_names=ArraySubquery(names))  # noqa: S611 - a constant
-        .first()
-    )
 
 
 def _why_unusable(token: Token, address: str) -> str | None:
@@ -112,7 +92,8 @@ def _note_use(token: Token, secret: str, address: str) -> None:
     if needs_rehash(token):
         changed |= rehash(secret)
     if changed:
-        Token.objects.filter(id=token.id).update(**changed)
+        with acting_as(AUTHENTICATOR):
+            Token.objects.filter(id=token.id).update(**changed)
 
 
 def rates_of(token: Token) -> list[Rate]:

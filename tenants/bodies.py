@@ -83,7 +83,7 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 
 class ExactJSONRenderer(BaseRenderer):
-    """application/json by orjson; Decimals, UUIDs and days as strings."""
+    """application/json by orjson; Decimals, UUIDs and days as strings. A body that the view made for its ETag is not made twice."""
 
     media_type = "application/json"
     format = "json"
@@ -92,7 +92,10 @@ class ExactJSONRenderer(BaseRenderer):
     def render(
         self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
     ) -> bytes:
-        return b"" if data is None else dump_json(data)
+        if data is None:
+            return b""
+        made: bytes | None = (renderer_context or {}).get("body")
+        return dump_json(data) if made is None else made
 
 
 def dump_json(data: Any) -> bytes:

@@ -4,7 +4,7 @@ Every type is registered with one sentence and the JSON schema of its `data`; an
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -29,6 +29,17 @@ class EventType:
     name: str
     meaning: str
     schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One event to be written."""
+
+    name: str
+    subject_type: str
+    subject_key: str
+    tenant_id: UUID | None
+    data: Mapping[str, Any]
 
 
 _types: dict[str, EventType] = {}
@@ -63,35 +74,24 @@ def record_event(
     name: str, *, subject_type: str, subject_key: object, tenant_id: UUID | None, data: dict[str, Any] | None = None
 ) -> None:
     """Write one event in the verb's own transaction. LookupError for a type that nobody registered, ValidationError for wrong data."""
-    note = EventNote(name, str(subject_key), tenant_id, data or {})
-    _row_of(note, subject_type).save(force_insert=True)
+    record_events([Happening(name, subject_type, str(subject_key), tenant_id, data or {})])
 
 
-@dataclass(frozen=True, slots=True)
-class EventNote:
-    """One of many events that are written together."""
-
-    name: str
-    subject_key: str
-    tenant_id: UUID | None
-    data: Mapping[str, Any]
+def record_events(happenings: Sequence[Happening]) -> None:
+    """Write many events, in this order and in one statement; otherwise as `record_event`."""
+    Event.objects.bulk_create([_event_of(happening) for happening in happenings], batch_size=1000)
 
 
-def record_events(notes: Iterable[EventNote], *, subject_type: str) -> None:
-    """Write many events at once, in their order; else as `record_event`."""
-    Event.objects.bulk_create([_row_of(note, subject_type) for note in notes], batch_size=1000)
-
-
-def _row_of(note: EventNote, subject_type: str) -> Event:
-    if note.name not in _types:
-        raise LookupError(f"Event type {note.name!r} is not registered.")
-    told = json.loads(json.dumps(note.data, cls=DjangoJSONEncoder))
-    _validators[note.name].validate(told)
+def _event_of(happening: Happening) -> Event:
+    if happening.name not in _types:
+        raise LookupError(f"Event type {happening.name!r} is not registered.")
+    told = json.loads(json.dumps(happening.data, cls=DjangoJSONEncoder))
+    _validators[happening.name].validate(told)
     return Event(
-        tenant_id=note.tenant_id,
-        type=note.name,
-        subject_type=subject_type,
-        subject_key=note.subject_key,
+        tenant_id=happening.tenant_id,
+        type=happening.name,
+        subject_type=happening.subject_type,
+        subject_key=happening.subject_key,
         request_id=current_request_id(),
         data=told,
     )

@@ -13,11 +13,25 @@ class ExactDecoder(json.JSONDecoder):
         super().__init__(**(kwargs | {"parse_float": Decimal}))
 
 
+# One for all: json.loads would build a decoder anew for every value of every row.
+_decode = ExactDecoder().decode
+
+
 class ExactJSONField(models.JSONField):
     """A JSONField whose numbers stay exact."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **(kwargs | {"encoder": DjangoJSONEncoder, "decoder": ExactDecoder}))
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        if value is None:
+            return None
+        if value == "{}":  # most labels are
+            return {}
+        try:
+            return _decode(value)
+        except json.JSONDecodeError:
+            return value  # a text that a query took out of a document, as Django has it
 
     def deconstruct(self) -> Any:
         name, path, args, kwargs = super().deconstruct()

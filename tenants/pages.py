@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from django.core import signing
@@ -27,6 +27,12 @@ class PageRequest:
     cursor: str | None
 
 
+class Fetch(Protocol):
+    """At most `count` rows beyond `start` (None = from the beginning), in the order of the keys or (not `upward`) against it."""
+
+    def __call__(self, start: Sequence[Any] | None, *, upward: bool, count: int) -> list[Any]: ...
+
+
 def read_page(
     queryset: "QuerySet[Any, Any]",
     page: PageRequest,
@@ -34,24 +40,38 @@ def read_page(
     keys: Sequence[str],
     descending: bool,
     render: Callable[[Any], Any],
-    prepare: Callable[[list[Any]], None] | None = None,
+    prepare: Callable[[list[Any]], None] = lambda rows: None,
 ) -> dict[str, Any]:
     """{"next", "previous", "results"} of `queryset` (a values() one or of models) ordered by `keys`, which must be unique together."""
+
+    def fetch(start: Sequence[Any] | None, *, upward: bool, count: int) -> list[Any]:
+        rows = queryset if start is None else queryset.filter(_beyond(keys, start, upward=upward))
+        found = list(rows.order_by(*(key if upward else f"-{key}" for key in keys))[:count])
+        prepare(found)
+        return found
+
+    return read_page_by(fetch, page, keys=keys, descending=descending, render=render)
+
+
+def read_page_by(
+    fetch: Fetch,
+    page: PageRequest,
+    *,
+    keys: Sequence[str],
+    descending: bool = False,
+    render: Callable[[Any], Any] | None = None,
+) -> dict[str, Any]:
+    """The same of whatever `fetch` reads; without `render`, rows are shown as they come."""
     start, backward = _read_cursor(page) if page.cursor is not None else (None, False)
-    if start is not None:
-        queryset = queryset.filter(_beyond(keys, start, upward=descending == backward))
-    ordering = [f"-{key}" if descending != backward else key for key in keys]
-    rows = list(queryset.order_by(*ordering)[: page.limit + 1])
+    rows = fetch(start, upward=descending == backward, count=page.limit + 1)
     more, rows = len(rows) > page.limit, rows[: page.limit]
     if backward:
         rows.reverse()
-    if prepare is not None:
-        prepare(rows)
     has_next, has_previous = (True, more) if backward else (more, start is not None)
     return {
-        "next": _link(page, keys, rows[-1], backward=False) if rows and has_next else None,
-        "previous": _link(page, keys, rows[0], backward=True) if rows and has_previous else None,
-        "results": [render(row) for row in rows],
+        "next": link_to(page, keys, rows[-1], backward=False) if rows and has_next else None,
+        "previous": link_to(page, keys, rows[0], backward=True) if rows and has_previous else None,
+        "results": rows if render is None else [render(row) for row in rows],
     }
 
 
@@ -71,7 +91,8 @@ def _salt(page: PageRequest) -> str:
     return f"cursor:{asker}:{page.path}:{urlencode(sorted(page.filters.items()))}"
 
 
-def _link(page: PageRequest, keys: Sequence[str], row: Any, *, backward: bool) -> str:
+def link_to(page: PageRequest, keys: Sequence[str], row: Any, *, backward: bool) -> str:
+    """The link to the page behind `row` (or before it), for who asked."""
     values = [row[key] if isinstance(row, dict) else getattr(row, key) for key in keys]
     payload = json.dumps([backward, [str(value) if not isinstance(value, (int, str)) else value for value in values]])
     cursor = base64.urlsafe_b64encode(signing.Signer(salt=_salt(page)).sign(payload).encode()).decode().rstrip("=")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from tenants.actors import AUTHENTICATOR
+from tenants.context import ask_as
 from tenants.problems import Problem
 
 WINDOW = 60  # seconds
@@ -22,6 +24,13 @@ TAKE = """
         WHERE greatest(bucket.full_at, statement_timestamp()) + (excluded.full_at - statement_timestamp())
             <= statement_timestamp() + make_interval(secs => %s)
     RETURNING key, extract(epoch FROM full_at - statement_timestamp())::float8
+"""
+# One statement sees the rows as they were before it, so what comes back of `asked` is worked out, not read again.
+GIVE_BACK = """
+    WITH given AS (SELECT key, make_interval(secs => cost) AS cost FROM unnest(%s::text[], %s::float8[]) AS granted (key, cost)),
+    returned AS (UPDATE tenants_ratebucket bucket SET full_at = bucket.full_at - given.cost FROM given WHERE bucket.key = given.key)
+    SELECT bucket.key, extract(epoch FROM bucket.full_at - coalesce(given.cost, '0') - statement_timestamp())::float8
+    FROM tenants_ratebucket bucket LEFT JOIN given ON given.key = bucket.key WHERE bucket.key = ANY(%s)
 """
 
 
@@ -51,20 +60,22 @@ _told: ContextVar[list[Left] | None] = ContextVar("flexgate_rates", default=None
 
 
 def take(rates: Sequence[Rate]) -> list[Left]:
-    """Count one request against every rate, or against none: Problem `rate_limited`, and the caller's transaction must roll back.
+    """Count one request against every rate, or against none: Problem `rate_limited`. Stands as the authenticator by itself.
 
-    Rates are locked in the order given; give what fewer callers share first, so that two callers never wait for each other crosswise.
+    Rates are locked in the order given, for the length of one statement; give what fewer callers share first, so that two callers never
+    wait for each other crosswise.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(TAKE, [[rate.key for rate in rates], [rate.cost for rate in rates], float(WINDOW)])
-        found = dict(cursor.fetchall())
-        refused = [rate for rate in rates if rate.key not in found]
-        if refused:
-            cursor.execute(
-                "SELECT key, extract(epoch FROM full_at - statement_timestamp())::float8 FROM tenants_ratebucket WHERE key = ANY(%s)",
-                [[rate.key for rate in refused]],
+    asked = [[rate.key for rate in rates], [rate.cost for rate in rates]]
+    found = dict(ask_as(AUTHENTICATOR, TAKE, [*asked, float(WINDOW)]))
+    refused = [rate for rate in rates if rate.key not in found]
+    if refused:
+        # Nothing was done, so what was counted against the others goes back.
+        granted = [rate for rate in rates if rate.key in found]
+        found |= dict(
+            ask_as(
+                AUTHENTICATOR, GIVE_BACK, [[rate.key for rate in granted], [rate.cost for rate in granted], *asked[:1]]
             )
-            found |= dict(cursor.fetchall())
+        )
     left = [_left_of(rate, found.get(rate.key, 0.0)) for rate in rates]
     tell(left)
     if refused:

@@ -43,8 +43,7 @@ class StaffSessionAuthentication(BaseAuthentication):
         if user is None:
             return None
         _require_csrf(plain)
-        with acting_as(AUTHENTICATOR):
-            take([Rate("user", f"user:{user.pk}", settings.FLEXGATE_REQUESTS_PER_TOKEN)])
+        take([Rate("user", f"user:{user.pk}", settings.FLEXGATE_REQUESTS_PER_TOKEN)])
         return actor_of_user(user), None
 
 

@@ -1,5 +1,6 @@
 """Entitlements over REST: list, create, read, change, stop, reactivate, new licence token."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -25,7 +26,7 @@ from gateway.api.preferences import (
     read_manner,
     replay_headers,
 )
-from gateway.entitlement_list import COLUMNS, add_freshness, filter_entitlements, list_entitlements, render_entitlement
+from gateway.entitlement_list import find_entitlements, read_entitlements
 from gateway.operations import describe_operation
 from gateway.provisioning.checks import find_entitlement, tenant_of_request
 from gateway.provisioning.create import Wish, create_entitlements
@@ -42,6 +43,7 @@ from tenants.problems import invalid
 
 
 class EntitlementsView(ApiView):
+    opens_context = False
     scopes = {"GET": "entitlements:read", "POST": "entitlements:write"}
     narrowed_methods = frozenset({"GET", "POST"})
 
@@ -52,16 +54,12 @@ class EntitlementsView(ApiView):
         summary="Entitlements, from the mirror",
     )
     def get(self, request: Request) -> Response:
-        query = self.read_query(EntitlementFilterSerializer, paged=True)
-        rows = filter_entitlements(list_entitlements(self.actor), query).values(*COLUMNS)
-        return Response(
-            self.page(
-                rows,
-                keys=("serial_number",),
-                prepare=add_freshness,
-                render=lambda row: render_entitlement(row, self.actor),
-            )
-        )
+        query, actor = self.read_query(EntitlementFilterSerializer, paged=True), self.actor
+
+        def fetch(start: Sequence[Any] | None, *, upward: bool, count: int) -> list[dict[str, Any]]:
+            return find_entitlements(actor, query, beyond=start[0] if start else None, upward=upward, count=count)
+
+        return Response(self.page_by(fetch, keys=("serial_number",)))
 
     @extend_schema(
         operation_id="create_entitlements",
@@ -232,8 +230,4 @@ def _answer(view: ApiView, serial: str, outcome: Outcome | None) -> Response:
 
 
 def _read(view: ApiView, serials: list[str]) -> list[dict[str, Any]]:
-    with acting_as(view.actor):
-        named = list_entitlements(view.actor).filter(serial_number__in=serials).order_by("serial_number")
-        rows = list(named.values(*COLUMNS))
-        add_freshness(rows)
-        return [render_entitlement(row, view.actor) for row in rows]
+    return read_entitlements(view.actor, serials)

@@ -1,4 +1,4 @@
-"""Programs that the caller may use, with the balance where it tells nothing about anybody else."""
+"""Programs that the caller may use, with the balance where it tells nothing about anybody else; and those that the operator enters."""
 
 from typing import Any
 
@@ -7,12 +7,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from gateway.by_hand import ProgramFields, enter_program
 from gateway.consumption import points_this_month
 from gateway.days import today
 from gateway.models import Program
 from gateway.reach import is_used_by_one_tenant, programs_of_any
 from tenants.api import ApiView
-from tenants.api.fields import NumberTextField
+from tenants.api.fields import NumberTextField, StrictCharField, StrictIntegerField
+from tenants.context import acting_as
 from tenants.directory import tenants_of
 from tenants.problems import not_found
 
@@ -27,6 +29,14 @@ class ProgramSerializer(serializers.Serializer[Any]):
     points_this_month = NumberTextField(help_text="the caller's own points since the first of the month")
 
 
+class ProgramEntrySerializer(serializers.Serializer[Any]):
+    serial_number = serializers.RegexField(r"^[A-Za-z0-9]{1,32}$")
+    account_id = StrictIntegerField(min_value=1, help_text="the account that registered it")
+    api_user = StrictCharField(max_length=60, help_text="the name of the API user that reads this account")
+    start_date = serializers.DateField(required=False, allow_null=True)
+    end_date = serializers.DateField(required=False, allow_null=True)
+
+
 class ProgramListSerializer(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True)
     previous = serializers.CharField(allow_null=True)
@@ -34,7 +44,8 @@ class ProgramListSerializer(serializers.Serializer[Any]):
 
 
 class ProgramsView(ApiView):
-    scopes = {"GET": "programs:read"}
+    scopes = {"GET": "programs:read", "POST": "api-users:write"}
+    operator_methods = frozenset({"POST"})
 
     @extend_schema(operation_id="list_programs", responses=ProgramListSerializer, summary="Programs this token may use")
     def get(self, request: Request) -> Response:
@@ -42,6 +53,27 @@ class ProgramsView(ApiView):
         return Response(
             {"next": None, "previous": None, "results": [_render(self, program) for program in _usable(self)]}
         )
+
+    @extend_schema(
+        operation_id="enter_program",
+        request=ProgramEntrySerializer,
+        responses={201: ProgramSerializer},
+        summary="Enter a program that FortiFlex does not list",
+    )
+    def post(self, request: Request) -> Response:
+        body = self.read_body(ProgramEntrySerializer)
+        fields = ProgramFields(
+            serial_number=body["serial_number"],
+            account_id=body["account_id"],
+            api_user=body["api_user"],
+            start_day=body.get("start_date"),
+            end_day=body.get("end_date"),
+        )
+        program = enter_program(self.actor, fields)
+        with acting_as(self.actor):
+            content = _render(self, program)
+        location = f"/api/v1/programs/{program.serial_number}"
+        return Response(content, status=201, headers={"Location": location})
 
 
 class ProgramView(ApiView):

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from gateway.api.accounts import AccountsView
 from gateway.api.api_users import ApiUsersView, ApiUserView
 from gateway.api.assignment_import import AssignmentImportView
 from gateway.api.assignment_rules import AssignmentRulesView, AssignmentRuleView, RulesApplyView, RulesDryRunView
@@ -29,6 +30,7 @@ urlpatterns = [
     path("estimates", EstimatesView.as_view()),
     path("programs", ProgramsView.as_view()),
     path("programs/<str:serial>", ProgramView.as_view()),
+    path("programs/<str:serial>/accounts", AccountsView.as_view()),
     path("configs", ConfigsView.as_view()),
     path("configs/<int:config_id>", ConfigView.as_view()),
     path("configs/<int:config_id>/enable", ConfigSwitchView.as_view(enabled=True)),

@@ -7,7 +7,7 @@ import tenants.ids
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("gateway", "0005_queue_and_repeats"),
+        ("gateway", "0006_mirror_passes"),
         ("tenants", "0003_append_only"),
     ]
 

@@ -1,6 +1,9 @@
-"""The mirror's verbs: one complete pass per account, and the same comparison for what our own writes answered."""
+"""The mirror's verbs: complete passes, account by account, and the same comparison for what our own writes answered."""
 
-from gateway.mirror.apply import apply_configs, apply_entitlements
-from gateway.mirror.sync import SyncReport, sync_api_user
+from gateway.mirror.configs import apply_configs
+from gateway.mirror.entitlements import apply_entitlements
+from gateway.mirror.hold import PassUnderWay
+from gateway.mirror.reports import SyncReport
+from gateway.mirror.sync import sync_api_user
 
-__all__ = ["SyncReport", "apply_configs", "apply_entitlements", "sync_api_user"]
+__all__ = ["PassUnderWay", "SyncReport", "apply_configs", "apply_entitlements", "sync_api_user"]

@@ -4,7 +4,7 @@ from gateway.ledger.models import AccountDay, EndDateCalibration, LedgerCorrecti
 from gateway.models.api_users import ApiUser, UpstreamCall, UpstreamLane, UpstreamTurn
 from gateway.models.assignment_rules import AssignmentRule
 from gateway.models.catalogue import ProductCatalogue
-from gateway.models.mirror import Config, ConfigOffer, Entitlement, Program, ProgramAccount
+from gateway.models.mirror import Config, ConfigOffer, Entitlement, Program, ProgramAccount, Refusal
 from gateway.models.operations import Attempt, Operation
 from gateway.models.ownership import Assignment, Placement
 
@@ -26,6 +26,7 @@ __all__ = [
     "ProductCatalogue",
     "Program",
     "ProgramAccount",
+    "Refusal",
     "UpstreamCall",
     "UpstreamLane",
     "UpstreamTurn",

@@ -20,6 +20,7 @@ class Program(models.Model):
     end_day = models.DateField(null=True)
     has_support_coverage = models.BooleanField(default=False)
     point_balance = models.DecimalField(max_digits=14, decimal_places=4, null=True)
+    balance_at = models.DateTimeField(null=True)
     entered_by_hand = models.BooleanField(default=False)
     first_seen_at = models.DateTimeField(default=clock.now)
     raw = ExactJSONField(default=dict)
@@ -33,7 +34,7 @@ class Program(models.Model):
 
 
 class ProgramAccount(models.Model):
-    """One (program, account): read through exactly one API user. `mirrored_at` is its last complete pass."""
+    """One (program, account): read through exactly one API user. `mirrored_at` is when its last complete list was asked for."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     program = models.ForeignKey(Program, on_delete=models.PROTECT, related_name="accounts")
@@ -50,6 +51,33 @@ class ProgramAccount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.program_id}/{self.account_id}"
+
+
+class Refusal(models.Model):
+    """What FortiFlex would not answer an API user lately: asked last, and not before `ask_again_at`. The next answer removes it.
+
+    `account_id` 0 = the call is about the whole program; `program_serial` "" = about neither.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    api_user = models.ForeignKey(ApiUser, on_delete=models.CASCADE, related_name="+")
+    call = models.CharField(max_length=40)
+    program_serial = models.CharField(max_length=32, default="", blank=True)
+    account_id = models.BigIntegerField(default=0)
+    reason = models.CharField(max_length=300)
+    times = models.PositiveIntegerField(default=1)
+    refused_at = models.DateTimeField(default=clock.now)
+    ask_again_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["api_user", "call", "program_serial", "account_id"], name="one_refusal_per_question"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.call} {self.program_serial}/{self.account_id}: {self.reason}"
 
 
 class ConfigQuerySet(models.QuerySet["Config"]):
@@ -121,7 +149,8 @@ class Entitlement(models.Model):
     """A licence with a serial number. `tenant` is today's owner (null = unassigned), written only by the assignment verbs.
 
     `description` is the user's own text, `upstream_description` what FortiFlex holds (text plus our tag). `proposed_tenant` is the slug
-    that a valid tag names where the database knows no owner. `raw` is FortiFlex's record without the licence token.
+    that a valid tag names where the database knows no owner. `raw` is FortiFlex's record without the licence token. `missed_at`: its
+    account's list of then lacked it, and it may have moved; `vanished_at`: every other account was read since, and none has it.
     """
 
     serial_number = models.CharField(max_length=40, primary_key=True)
@@ -141,6 +170,7 @@ class Entitlement(models.Model):
     labels = ExactJSONField(default=dict)
     operator_labels = ExactJSONField(default=dict)
     first_seen_at = models.DateTimeField(default=clock.now)
+    missed_at = models.DateTimeField(null=True)
     vanished_at = models.DateTimeField(null=True)
     raw = ExactJSONField(default=dict)
 
@@ -150,6 +180,14 @@ class Entitlement(models.Model):
         indexes = [
             models.Index(fields=["tenant", "serial_number"], name="entitlement_by_tenant"),
             models.Index(fields=["program", "account_id"], name="entitlement_by_account"),
+            # The walls ask of a config and of an account whether a tenant owns anything there (gateway.rights.owns_one_of).
+            models.Index(fields=["tenant", "config"], name="entitlement_by_tenant_config"),
+            models.Index(fields=["tenant", "program", "account_id"], name="entitlement_by_tenant_account"),
+            models.Index(
+                fields=["missed_at"],
+                condition=Q(missed_at__isnull=False, vanished_at__isnull=True),
+                name="entitlement_missed",
+            ),
             GinIndex(OpClass(Upper("description"), name="gin_trgm_ops"), name="entitlement_description_text"),
         ]
 

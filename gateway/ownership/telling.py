@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from gateway.ownership.timeline import Step
 from tenants.actors import Actor
 from tenants.audit import AuditNote, record_audits
-from tenants.events import EventNote, record_events
+from tenants.events import Happening, record_events
 
 
 def tell_steps(actor: Actor, steps: Iterable[Step]) -> None:
@@ -16,11 +16,11 @@ def tell_steps(actor: Actor, steps: Iterable[Step]) -> None:
             continue
         serial, day = step.change.serial_number, step.change.from_day
         for tenant_id in sorted(step.losers):
-            events.append(EventNote("entitlement.unassigned", serial, tenant_id, {"from_day": day}))
+            events.append(Happening("entitlement.unassigned", "entitlement", serial, tenant_id, {"from_day": day}))
             audits.append(AuditNote("assignment.ended", serial, tenant_id, {"until_day": day}))
         if step.assignment is not None:
             tenant_id = step.assignment.tenant_id
-            events.append(EventNote("entitlement.assigned", serial, tenant_id, {"from_day": day}))
+            events.append(Happening("entitlement.assigned", "entitlement", serial, tenant_id, {"from_day": day}))
             audits.append(AuditNote("assignment.made", serial, tenant_id, {"from_day": day, "id": step.assignment.id}))
-    record_events(events, subject_type="entitlement")
+    record_events(events)
     record_audits(actor, audits, subject_type="entitlement")

@@ -17,11 +17,12 @@ from tenants.actors import Actor, ActorKind
 from tenants.authentication import not_authenticated
 from tenants.bodies import MOST_NAMED, dump_json
 from tenants.context import acting_as
-from tenants.pages import DEFAULT_LIMIT, MAX_LIMIT, PageRequest, read_page
+from tenants.pages import DEFAULT_LIMIT, MAX_LIMIT, Fetch, PageRequest, read_page, read_page_by
 from tenants.problems import Problem, invalid
 from tenants.refusals import record_refusal
 
-NOT_IN_ETAG = frozenset({"seen_at"})  # changes with every sync though nothing else did
+# `seen_at` changes with every sync though nothing else did. A quotation mark inside a value is escaped, so this finds members alone.
+NOT_IN_ETAG = re.compile(rb'"seen_at":(?:null|"(?:[^"\\]|\\.)*")')
 
 
 class PageParameters(serializers.Serializer[Any]):
@@ -36,16 +37,18 @@ class ApiView(APIView):
 
     A narrowed token may use `narrowed_methods` alone: those whose reach can be told from the serials and configs they are about.
 
-    `get` of a subclass runs inside `acting_as(self.actor)`; every other method opens it in its verb, because it may call FortiFlex.
+    `get` of a subclass runs inside `acting_as(self.actor)`, unless `opens_context` is False because it reads by `ask_as` alone; every
+    other method opens it in its verb, because it may call FortiFlex.
     """
 
     scopes: ClassVar[Mapping[str, str | None]] = {}
     operator_methods: ClassVar[frozenset[str]] = frozenset()
     narrowed_methods: ClassVar[frozenset[str]] = frozenset()
+    opens_context: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "get" in cls.__dict__:
+        if "get" in cls.__dict__ and cls.opens_context:
             cls.get = _read_in_context(cls.__dict__["get"])  # type: ignore[attr-defined]
 
     @property
@@ -111,10 +114,12 @@ class ApiView(APIView):
     ) -> dict[str, Any]:
         """The checked query parameters; with `paged` also `limit` and `cursor`. Unknown or repeated ones are refused."""
         given = self.request.query_params
-        serializer = serializer_class(data=given.dict()) if serializer_class else None
-        known = set(serializer.fields) if serializer else set()
+        known, may_be_empty = _parameters_of(serializer_class)
+        serializer = None
+        if serializer_class is not None and not (may_be_empty and known.isdisjoint(given)):
+            serializer = serializer_class(data=given.dict())
         for name in given:
-            if name not in known | ({"limit", "cursor"} if paged else set()):
+            if name not in known and not (paged and name in {"limit", "cursor"}):
                 raise invalid(f"?{name}", f"There is no query parameter {name!r} here.")
             if len(given.getlist(name)) > 1:
                 raise invalid(f"?{name}", f"Give {name!r} once.")
@@ -136,22 +141,32 @@ class ApiView(APIView):
         *,
         keys: Sequence[str],
         render: Callable[[Any], Any],
-        prepare: Callable[[list[Any]], None] | None = None,
+        prepare: Callable[[list[Any]], None] = lambda rows: None,
         descending: bool = False,
     ) -> dict[str, Any]:
-        """One keyset page of `queryset`; call `read_query(…, paged=True)` first. {"next", "previous", "results"}, links relative."""
+        """One keyset page of `queryset`; call `read_query(…, paged=True)` first. {"next", "previous", "results"}, links relative.
+
+        `prepare` sees the rows of the page before they are rendered, for what is asked once for all of them.
+        """
+        page = self._page_request()
+        return read_page(queryset, page, keys=keys, descending=descending, prepare=prepare, render=render)
+
+    def page_by(self, fetch: Fetch, *, keys: Sequence[str]) -> dict[str, Any]:
+        """One keyset page of what `fetch` reads, upward and ready to be shown."""
+        return read_page_by(fetch, self._page_request(), keys=keys)
+
+    def _page_request(self) -> PageRequest:
         given = self.request.query_params
         limit = given.get("limit", str(DEFAULT_LIMIT))
         if not re.fullmatch(r"[0-9]{1,9}", limit) or not 1 <= int(limit) <= MAX_LIMIT:
             raise invalid("?limit", f"limit is a whole number from 1 to {MAX_LIMIT}.")
-        request = PageRequest(
+        return PageRequest(
             actor=self.actor,
             path=self.request.path,
             filters={name: str(value) for name, value in given.items() if name not in {"limit", "cursor"}},
             limit=int(limit),
             cursor=given.get("cursor"),
         )
-        return read_page(queryset, request, keys=keys, descending=descending, render=render, prepare=prepare)
 
     def require_match(self, current: Any) -> None:
         """Problem `precondition_failed` if the caller's If-Match names another state than `current` (what GET would answer now)."""
@@ -169,23 +184,34 @@ class ApiView(APIView):
             and response.status_code == 200
             and getattr(response, "data", None) is not None
         ):
-            response["ETag"] = etag_of(response.data)
+            body = dump_json(response.data)
+            response["ETag"] = _etag_of_body(body)
             if response["ETag"] in _etags(request.headers.get("If-None-Match", "")):
                 response.data, response.status_code = None, 304
+            response.renderer_context["body"] = body  # type: ignore[attr-defined] # DRF's own, of every response
         return response
 
 
 def etag_of(data: Any) -> str:
     """A weak tag over the answer as this caller sees it, without `seen_at`."""
-    return f'W/"{hashlib.sha256(dump_json(_lasting_part(data))).hexdigest()[:32]}"'
+    return _etag_of_body(dump_json(data))
 
 
-def _lasting_part(data: Any) -> Any:
-    if isinstance(data, Mapping):
-        return {key: _lasting_part(value) for key, value in data.items() if key not in NOT_IN_ETAG}
-    if isinstance(data, (list, tuple)):
-        return [_lasting_part(value) for value in data]
-    return data
+def _etag_of_body(body: bytes) -> str:
+    return f'W/"{hashlib.sha256(NOT_IN_ETAG.sub(b"", body)).hexdigest()[:32]}"'
+
+
+@functools.cache
+def _parameters_of(serializer_class: type[serializers.Serializer[Any]] | None) -> tuple[frozenset[str], bool]:
+    """The names that a query may have, and whether none of them need be there: then an empty query needs no serializer at all."""
+    fields = serializer_class().fields if serializer_class is not None else {}
+    optional = all(not field.required and field.default is serializers.empty for field in fields.values())
+    return frozenset(fields), optional and not _checks_more(serializer_class)
+
+
+def _checks_more(serializer_class: type[serializers.Serializer[Any]] | None) -> bool:
+    """Whether it looks at more than each field by itself."""
+    return serializer_class is not None and "validate" in vars(serializer_class)
 
 
 def _unknown_fields(serializer: Any, body: Any, pointer: str = "") -> Iterator[str]:

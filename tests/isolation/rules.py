@@ -35,6 +35,7 @@ CODES = {
 MAY_SEE_ACME = frozenset({"read_only", "wrong_scope", "granted", "operator", "owner"})
 NEW_TENANT = {"slug": "vandelay", "name": "Vandelay", "currency": "EUR"}
 NEW_USER = {"username": "user", "password": "password", "api_url": API_URL, "auth_url": AUTH_URL}
+NEW_PROGRAM = {"serial_number": "ELAVMS0000009999", "account_id": 424242, "api_user": "main"}
 NEW_CONFIG = {
     "program": "{program}",
     "name": "fresh",
@@ -126,6 +127,15 @@ RULES = (
     rule("POST", "estimates", "401 403s 200 403n 400 400 401 400 200 200 200", body=ESTIMATE),
     rule("GET", "programs", OWN_LIST),
     rule("GET", "programs/<str:serial>", OWN_LIST, path="programs/{program}"),
+    rule("POST", "programs", OPERATORS_MAKE, body=NEW_PROGRAM),
+    rule("GET", "programs/<str:serial>/accounts", OPERATORS_READ, path="programs/{program}/accounts"),
+    rule(
+        "POST",
+        "programs/<str:serial>/accounts",
+        OPERATORS_MAKE,
+        path="programs/{program}/accounts",
+        body={"account_id": 424242, "api_user": "main"},
+    ),
     rule("GET", "configs", "401 403s 200 200 200 200 401 200 200 200 200"),
     rule("POST", "configs", "401 403s 403s 403n 400 400 401 400 201 201 201", body=NEW_CONFIG),
     rule("GET", "configs/<int:config_id>", ONE, path="configs/{config}"),

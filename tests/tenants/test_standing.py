@@ -2,14 +2,15 @@
 
 import pytest
 from django.apps import apps
-from django.db import ProgrammingError, connection, transaction
+from django.db import DataError, ProgrammingError, connection, transaction
 
 from gateway.models import Assignment, Operation
 from tenants.actors import AUTHENTICATOR, Actor, system
-from tenants.context import acting_as
+from tenants.context import acting_as, ask_as
 from tenants.models import AuditEntry, Tenant, Token
 from tenants.rls import registered_tables
-from tests.people import SETUP, People
+from tests.databases import OwnDatabase
+from tests.people import SETUP, People, make_people
 from tests.worlds import SandboxWorld
 
 
@@ -54,6 +55,41 @@ def test_nesting_restores_what_stood_before(people: People) -> None:
         assert Tenant.objects.count() == 1
     with pytest.raises(ProgrammingError), transaction.atomic():
         Tenant.objects.count()
+
+
+SLUGS = "SELECT slug FROM tenants_tenant WHERE slug <> %s ORDER BY slug"
+
+
+def test_one_statement_in_one_round_trip_leaves_what_stood_before(people: People) -> None:
+    with acting_as(people.acme.actor):
+        assert ask_as(system("inner"), SLUGS, ["nobody"]) == [("acme",), ("globex",)]
+        assert list(Tenant.objects.values_list("slug", flat=True)) == ["acme"]
+    assert ask_as(people.globex.actor, SLUGS, ["nobody"]) == [("globex",)]
+    with pytest.raises(ProgrammingError), transaction.atomic():
+        Tenant.objects.count()
+
+
+def test_one_statement_outside_any_transaction_ends_its_standing_with_itself(own_database: OwnDatabase) -> None:
+    people = make_people()
+    setting = "SELECT current_user::text, current_setting('flexgate.tenants', true)"
+    for statement in (SLUGS, "SELECT 1 / 0 WHERE %s <> ''"):
+        if statement == SLUGS:
+            assert ask_as(people.acme.actor, statement, ["nobody"]) == [("acme",)]
+        else:
+            with pytest.raises(DataError):
+                ask_as(people.acme.actor, statement, ["nobody"])
+        assert not connection.in_atomic_block
+        with connection.cursor() as cursor:
+            cursor.execute(setting)
+            assert cursor.fetchone() in {("flexgate", ""), ("flexgate", None)}
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            Tenant.objects.count()
+    changed = (
+        "UPDATE tenants_tenant SET name = %s RETURNING 1 / (SELECT count(*) FROM tenants_tenant WHERE slug = 'no such')"
+    )
+    with pytest.raises(DataError):
+        ask_as(SETUP, changed, ["changed"])
+    assert ask_as(SETUP, "SELECT count(*) FROM tenants_tenant WHERE name = %s", ["changed"]) == [(0,)]
 
 
 def test_an_actor_without_tenants_sees_no_row(people: People) -> None:

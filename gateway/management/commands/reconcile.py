@@ -55,6 +55,8 @@ class Command(BaseCommand):
                 continue
             console.print(f"{user.name}: {report.new} new, {report.changed} changed, {report.vanished} vanished")
             troubles += [f"{program}/{account}: {why}" for program, account, why in report.failed]
+            if report.stopped:
+                troubles.append(f"{user.name}: {report.left} accounts are left for the next pass: {report.stopped}")
         for trouble in troubles:
             console.print(trouble, soft_wrap=True)
         return troubles

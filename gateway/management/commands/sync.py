@@ -1,6 +1,7 @@
 """`manage.py sync`: refresh the mirror; with --rebuild, propose an owner for every tagged entitlement."""
 
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -10,7 +11,7 @@ from rich.table import Table
 
 from gateway.adoption import confirm_proposals, read_proposals
 from gateway.fortiflex.errors import FortiFlexError
-from gateway.mirror import sync_api_user
+from gateway.mirror import SyncReport, sync_api_user
 from gateway.models import ApiUser
 from tenants.actors import system
 from tenants.context import acting_as
@@ -19,10 +20,19 @@ SYNC = system("sync")
 
 
 class Command(BaseCommand):
-    help = "Refresh the mirror of programs, configs and entitlements. Writes nothing where nothing changed; safe to run twice."
+    help = (
+        "Refresh the mirror of programs, configs and entitlements, the account that was read longest ago first. Writes nothing where "
+        "nothing changed; safe to run twice. Each API user makes one pass at a time: where another is under way (a running serve makes "
+        "one every 15 minutes), this says so and exits non-zero instead of taking its calls."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--api-user", metavar="NAME", help="this one alone")
+        parser.add_argument(
+            "--ask-refused",
+            action="store_true",
+            help="ask again what FortiFlex refused lately, too; each refusal costs one of its few errors an hour",
+        )
         parser.add_argument(
             "--rebuild", action="store_true", help="list the owners that tags propose where the database knows none"
         )
@@ -43,18 +53,21 @@ class Command(BaseCommand):
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("Mirroring", total=len(chosen))
             for user in chosen:
+
+                def show(place: str, name: str = user.name) -> None:
+                    progress.update(task, description=f"{name}: {place}")
+
                 try:
-                    report = sync_api_user(user)
+                    report = sync_api_user(user, progress=show, ask_refused=options["ask_refused"])
                 except FortiFlexError as error:
                     failed = True
                     table.add_row(user.name, "", "", "", "", "", str(error))
                     continue
                 finally:
                     progress.advance(task)
-                failed = failed or bool(report.failed)
+                failed = failed or not report.complete
                 numbers = (report.accounts, report.new, report.changed, report.vanished, report.configs)
-                troubles = "; ".join(f"{program}/{account}: {why}" for program, account, why in report.failed)
-                table.add_row(user.name, *map(str, numbers), troubles)
+                table.add_row(user.name, *map(str, numbers), "; ".join(_troubles(report)))
         console.print(table)
         if options["rebuild"]:
             self._rebuild(console, confirm=options["confirm"])
@@ -73,3 +86,13 @@ class Command(BaseCommand):
         console.print(table)
         if confirm:
             console.print(f"{confirm_proposals(SYNC)} entitlements assigned.")
+
+
+def _troubles(report: SyncReport) -> Iterator[str]:
+    for program, account, why in report.failed:
+        yield f"{program}/{account}: {why}"
+    for question in report.held_back:
+        place = f"{question.program_serial}/{question.account_id}" if question.program_serial else question.call
+        yield f"{place}: refused {question.times} times, asked again at {question.ask_again_at:%H:%M} UTC: {question.reason}"
+    if report.stopped:
+        yield f"{report.left} accounts are left for the next pass: {report.stopped}"
