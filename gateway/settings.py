@@ -168,7 +168,7 @@ LOGIN_URL = "/admin/login/"
 
 # --- Browsers of portal front ends: no origin may call us unless it is named ---
 CORS_ALLOWED_ORIGINS = env.list("FLEXGATE_CORS_ORIGINS", default=[])
-CORS_URLS_REGEX = r"^/(api|ES)/"
+CORS_URLS_REGEX = r"(?i)^/+(api|es)/"
 CORS_ALLOW_CREDENTIALS = False  # portals send tokens, never our cookies
 CORS_ALLOW_HEADERS = (
     "accept",
@@ -204,6 +204,12 @@ for _name in ("REQUESTS_PER_TOKEN", "REQUESTS_PER_TENANT", "REQUESTS_PER_OPERATO
 # Which names a token can be narrowed to: the ground floor knows neither entitlements nor configs, so it asks.
 FLEXGATE_REACH_FINDER = "gateway.narrowing.find_names"
 FLEXGATE_TOKEN_MAX_DAYS = env.int("FLEXGATE_TOKEN_MAX_DAYS", default=365)
+# The drop-in API answers as FortiFlex under /ES and its login. Clients that can't be told another host reach it through DNS, so
+# Fortinet's names are ours on those paths, and there alone.
+FLEXGATE_DROPIN = env.bool("FLEXGATE_DROPIN", default=True)
+FLEXGATE_DROPIN_HOSTS = env.list(
+    "FLEXGATE_DROPIN_HOSTS", default=["support.fortinet.com", "customerapiauth.fortinet.com"]
+)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "tenants.authentication.BearerAuthentication",

@@ -1,6 +1,8 @@
 """Bearer tokens: from header to Actor. Every failure has one answer, and a mistyped token costs no look-up."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -65,31 +67,34 @@ def find_token(text: str, *, address: str) -> Token | None:
     if presented is None:
         return None
     with acting_as(AUTHENTICATOR):
-        token = _look_up(presented.token_id)
+        token = look_up_token(id=presented.token_id)
         if token is None or (token.tenant_id is None) != (presented.kind == "operator"):
             return None
-        reason = "wrong_secret" if not secret_matches(token, presented.secret) else _why_unusable(token, address)
+        reason = "wrong_secret" if not secret_matches(token, presented.secret) else why_unusable(token, address)
         if reason is None:
-            _note_use(token, presented.secret, address)
+            note_use(token, address, secret=presented.secret)
             take(rates_of(token))  # last: its row locks are held for the commit alone
     if reason is not None:
-        _record_refusal(token, reason)
+        record_token_refusal(token, reason)
         return None
     return token
 
 
-def _look_up(token_id: UUID) -> Token | None:
-    """The token with its tenant, whether an ancestor has ended, and what it reaches: one statement."""
+def look_up_token(*, more: Mapping[str, Any] = MappingProxyType({}), **which: Any) -> Token | None:
+    """The token that `which` names, with its tenant, whether an ancestor has ended, and what it reaches: one statement.
+
+    `more` = annotations besides. Inside `acting_as(AUTHENTICATOR)`.
+    """
     names = TokenReach.objects.filter(token=OuterRef("pk")).values_list(Concat("kind", Value(":"), "key"))
     return (
         Token.objects.select_related("tenant")
-        .filter(id=token_id)
-        .annotate(orphaned=RawSQL(ANCESTOR_ENDED, [clock.now()]), reach_names=ArraySubquery(names))  # noqa: S611 - a constant
+        .filter(**which)
+        .annotate(orphaned=RawSQL(ANCESTOR_ENDED, [clock.now()]), reach_names=ArraySubquery(names), **more)  # noqa: S611 - a constant
         .first()
     )
 
 
-def _why_unusable(token: Token, address: str) -> str | None:
+def why_unusable(token: Token, address: str) -> str | None:
     """For our own eyes; the caller learns nothing of it."""
     if token.revoked_at is not None:
         return "revoked"
@@ -104,12 +109,13 @@ def _why_unusable(token: Token, address: str) -> str | None:
     return None
 
 
-def _note_use(token: Token, secret: str, address: str) -> None:
+def note_use(token: Token, address: str, *, secret: str | None = None) -> None:
+    """When and from where it was last used; and `secret`, where it was shown, under the newest pepper."""
     now = clock.now()
     changed: dict[str, Any] = {}
     if token.last_used_at is None or now - token.last_used_at >= LAST_USE_PRECISION:
         changed |= {"last_used_at": now, "last_used_from": address}
-    if needs_rehash(token):
+    if secret is not None and needs_rehash(token):
         changed |= rehash(secret)
     if changed:
         Token.objects.filter(id=token.id).update(**changed)
@@ -146,7 +152,7 @@ def failures_from(address: str, *, kind: str) -> Rate:
     return Rate("address", f"failed {kind}:{neighbourhood(address)}", settings.FLEXGATE_FAILURES_PER_ADDRESS)
 
 
-def _record_refusal(token: Token, reason: str) -> None:
+def record_token_refusal(token: Token, reason: str) -> None:
     """Somebody holds a token that once was or nearly is one: its tenant may want to know. Once a minute and reason."""
     with acting_as(AUTHENTICATOR):
         if not has_room(Rate("refusals", f"refused {reason}:{token.id}", 1)):

@@ -1,0 +1,1 @@
+REPEAT_LEASE = "repeat "
