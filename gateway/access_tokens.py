@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import httpx
 
-from gateway.fortiflex.auth import RENEW_BEFORE, log_in
+from gateway.fortiflex.auth import RENEW_BEFORE, AccessToken, log_in
 from gateway.models import ApiUser, UpstreamLane
 from tenants import clock
 from tenants.actors import system
@@ -13,7 +13,6 @@ from tenants.context import acting_as
 from tenants.secrets import SecretUnreadable, decrypt_text, encrypt_text
 
 KEEPER = system("access tokens")
-LOGIN_REFUSED = "the login was refused; enter the API user's password again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +21,12 @@ class AccessTokens:
 
     http: httpx.Client
 
-    def read(self, api_user: ApiUser) -> str | None:
-        """The stored token if it lives long enough for another call."""
-        with acting_as(KEEPER):
-            lane = UpstreamLane.objects.get(api_user=api_user)
+    def read(self, lane: UpstreamLane) -> str | None:
+        """The token that `lane` holds, if it lives long enough for another call."""
         if lane.access_token_expires_at is None or clock.now() >= lane.access_token_expires_at - RENEW_BEFORE:
             return None
         try:
-            return decrypt_text(lane.access_token_encrypted, bound_to=f"lane:{api_user.id}:access_token")
+            return decrypt_text(lane.access_token_encrypted, bound_to=f"lane:{lane.api_user_id}:access_token")
         except SecretUnreadable:
             return None  # its key was retired: a token can be had again
 
@@ -39,13 +36,17 @@ class AccessTokens:
             api_user = ApiUser.objects.get(pk=api_user.pk)  # the password may have been changed since this work began
         password = decrypt_text(api_user.password_encrypted, bound_to=f"api_user:{api_user.id}:password")
         token = log_in(self.http, api_user.auth_url, username=api_user.username, password=password, seconds=seconds)
+        self.keep(api_user, token)
+        return token.value
+
+    def keep(self, api_user: ApiUser, token: AccessToken) -> None:
+        """`token` is the live one from now on."""
         life = token.expires_at - _real_now()
         sealed = encrypt_text(token.value, bound_to=f"lane:{api_user.id}:access_token")
         with acting_as(KEEPER):
             UpstreamLane.objects.filter(api_user=api_user).update(
                 access_token_encrypted=sealed, access_token_expires_at=clock.now() + life
             )
-        return token.value
 
 
 def _real_now() -> datetime:
@@ -58,4 +59,4 @@ def forget_token(api_user: ApiUser) -> None:
         lane = UpstreamLane.objects.filter(api_user=api_user)
         lane.update(access_token_encrypted="", access_token_expires_at=None)
         # A new password opens what the old one had closed, and nothing that FortiFlex closed itself.
-        lane.filter(closed_reason=LOGIN_REFUSED).update(closed_until=None, closed_reason="")
+        lane.filter(closed_reason__startswith="login:").update(closed_until=None, closed_reason="")

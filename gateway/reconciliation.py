@@ -1,4 +1,4 @@
-"""Settle operations whose outcome is unknown, from evidence only. Nothing is sent again here, but for planned work nobody waits for.
+"""Settle operations whose outcome is unknown, from evidence only. Nothing is sent again here.
 
 A look upstream sees what was asked for (done), part of it, nothing, or something that a person must judge. Nothing is believed only
 after FortiFlex's own delay and on two looks that agree; then the operation ends `failed` with `not_done`.
@@ -11,8 +11,10 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
+from django.db.models import Q
 
 from gateway.fortiflex.errors import FortiFlexError
+from gateway.gate import Standing
 from gateway.models import Attempt, Operation
 from gateway.operations import (
     JOURNAL,
@@ -24,7 +26,9 @@ from gateway.operations import (
     settle_succeeded,
     settle_unknown,
 )
-from gateway.provisioning.sending import send_operation, settle_stored
+from gateway.provisioning.draining import api_users_with_a_queue, drain_queue
+from gateway.provisioning.senders import read_operation
+from gateway.provisioning.sending import settle_stored
 from gateway.provisioning.writes.registry import WRITES
 from gateway.provisioning.writes.write import Finding, NotOurs, Verdict, WrongAnswer
 from gateway.upstream import client_for
@@ -42,6 +46,9 @@ AGREEING_LOOKS = 2
 NOT_DONE = "FortiFlex did not do it; nothing was made or changed. The same Idempotency-Key starts the next attempt."
 Progress = Callable[[Operation], None]
 State = Operation.State
+LOOK_WAIT, DRAIN_SECONDS = 30, 600
+# What waits for the worker is not lost, only not sent yet; a planned one of a caller that died is.
+UNSETTLED = Q(state__in=[State.SENT, State.UNKNOWN]) | Q(state=State.PLANNED, deferred=False)
 log = structlog.get_logger("flexgate.reconciliation")
 
 
@@ -54,20 +61,24 @@ class ReconcileReport:
     sent: list[Operation] = field(default_factory=list)
 
 
-def reconcile_operations(*, everything: bool = False, progress: Progress = lambda _: None) -> ReconcileReport:
-    """Look at every unsettled operation that is due (`everything`: due or not) and send planned ones that wait for the worker.
+def reconcile_operations(
+    *, everything: bool = False, drain: bool = True, progress: Progress = lambda _: None
+) -> ReconcileReport:
+    """Look at every unsettled operation that is due (`everything`: due or not); with `drain` also send what waits for the worker.
 
     Safe to run twice at once: each operation is claimed by moving its next look into the future.
     """
     report = ReconcileReport()
+    for api_user in api_users_with_a_queue() if drain else ():
+        for operation_id in drain_queue(api_user, seconds=DRAIN_SECONDS):
+            report.sent.append(read_operation(operation_id))
+            progress(report.sent[-1])
     for operation_id in _due(everything=everything):
         row = _claim(operation_id, everything=everything)
         if row is None:
             continue
         if row.settled_at is not None:
             report.settled.append(row)
-        elif row.state == State.PLANNED:
-            report.sent.append(send_operation(row.id))
         else:
             row = _look_once(row)
             (report.settled if row.settled_at else report.still_unknown).append(row)
@@ -79,9 +90,7 @@ def _due(*, everything: bool) -> list[UUID]:
     """A `sent` row is due when its sender must be dead; until then it belongs to the sender, even with `everything`."""
     now = clock.now()
     with acting_as(JOURNAL):
-        rows = Operation.objects.filter(
-            state__in=[State.PLANNED, State.SENT, State.UNKNOWN], next_check_at__isnull=False
-        )
+        rows = Operation.objects.filter(UNSETTLED, next_check_at__isnull=False)
         due = rows.filter(next_check_at__lte=now)
         if everything:
             due = due | rows.filter(state=State.UNKNOWN)
@@ -94,13 +103,13 @@ def _claim(operation_id: UUID, *, everything: bool) -> Operation | None:
         row = (
             Operation.objects.select_for_update(of=("self",), skip_locked=True)
             .select_related("tenant", "api_user")
-            .filter(id=operation_id, state__in=[State.PLANNED, State.SENT, State.UNKNOWN])
+            .filter(UNSETTLED, id=operation_id)
             .first()
         )
         forced = everything and row is not None and row.state == State.UNKNOWN
         if row is None or row.next_check_at is None or (row.next_check_at > now and not forced):
             return None
-        if row.state == State.PLANNED and not row.deferred:
+        if row.state == State.PLANNED:
             # Whoever was to send it is dead, and nothing left this machine.
             settle_failed(row, code="not_done", detail=NOT_DONE)
             return row
@@ -119,7 +128,9 @@ def _look_once(operation: Operation) -> Operation:
         raise RuntimeError(f"Operation {operation.id} was sent without an attempt.")
     try:
         finding = WRITES[operation.kind].look(
-            client_for(operation.api_user, interactive=False, wait_seconds=60), operation, attempt
+            client_for(operation.api_user, standing=Standing.RECONCILIATION, wait_seconds=LOOK_WAIT),
+            operation,
+            attempt,
         )
     except (FortiFlexError, SecretUnreadable) as error:
         log.warning("could not look", operation=str(operation.id), reason=str(error))

@@ -274,5 +274,12 @@ CELERY_BEAT_SCHEDULE = {
 CELERY_BEAT_SCHEDULE_FILENAME = str(FLEXGATE_DATA / "beat-schedule")
 
 # --- Upstream writes ---
+# Threads of a web process that may wait for FortiFlex: a quarter of its 64. 0 = a request's own thread waits, however many they are.
+FLEXGATE_WAITING_THREADS = env.int("FLEXGATE_WAITING_THREADS", default=16)
+# FortiFlex gives an API user nine errors an hour; a tenant may cause so many of them (its own limit goes first).
+FLEXGATE_ERRORS_PER_TENANT = env.int("FLEXGATE_ERRORS_PER_TENANT", default=2)
+# Writes of one tenant that may stand in the queue of an API user, and of all together.
+FLEXGATE_QUEUE_PER_TENANT = env.int("FLEXGATE_QUEUE_PER_TENANT", default=200)
+FLEXGATE_QUEUE = env.int("FLEXGATE_QUEUE", default=2000)
 # FortiFlex may show a new entitlement only after a while: "not there" is believed only this long after it was asked for.
 FLEXGATE_SETTLE_SECONDS = env.int("FLEXGATE_SETTLE_SECONDS", default=180)

@@ -13,6 +13,7 @@ from gateway.ledger.pull import pull_points
 from gateway.mirror import sync_api_user
 from gateway.models import ApiUser
 from gateway.ownership import ensure_flipped
+from gateway.provisioning.draining import api_users_with_a_queue, drain_queue
 from gateway.reconciliation import reconcile_operations
 from tenants import ids
 from tenants.actors import system
@@ -27,6 +28,7 @@ log = structlog.get_logger("flexgate.tasks")
 WORKER = system("worker")
 # A lease runs out by itself when a worker was killed; long enough that a slow account doesn't lose it under way.
 SYNC_LEASE, POINTS_LEASE, RECONCILE_LEASE = 900, 3600, 300
+DRAIN_SECONDS, DRAIN_LEASE = 60, 180  # a round ends with a call and its wait
 
 
 @shared_task
@@ -35,6 +37,8 @@ def keep_time() -> None:
     take_lease(SCHEDULER_BEAT, seconds=1)
     ensure_flipped()
     reconcile_due.delay()
+    for api_user in api_users_with_a_queue():
+        drain_one.delay(str(api_user.id))
 
 
 @shared_task
@@ -77,7 +81,16 @@ def pull_one(api_user_id: str) -> None:
 def reconcile_due() -> None:
     with lease_for("reconcile", seconds=RECONCILE_LEASE) as held, with_request_id(ids.new_id().hex):
         if held is not None:
-            reconcile_operations()
+            reconcile_operations(drain=False)
+
+
+@shared_task
+def drain_one(api_user_id: str) -> None:
+    """Send what waits at one API user; a hanging one keeps nobody else's queue waiting."""
+    api_user = _find(api_user_id)
+    with lease_for(f"drain {api_user_id}", seconds=DRAIN_LEASE) as held, with_request_id(ids.new_id().hex):
+        if held is not None and api_user is not None:
+            drain_queue(api_user, seconds=DRAIN_SECONDS)
 
 
 @shared_task

@@ -2,16 +2,17 @@
 
 import threading
 from http.cookiejar import DefaultCookiePolicy
+from uuid import UUID
 
 import httpx
 
 from gateway.access_tokens import AccessTokens
 from gateway.fortiflex.client import FortiFlexClient
-from gateway.gate import GatedSession
+from gateway.gate import Asker, GatedSession, Standing, Turn
 from gateway.models import ApiUser
 
 INTERACTIVE_WAIT = 15.0  # seconds that a person's request waits for its turn, inside the 20 s that it may take in all
-BACKGROUND_WAIT = 3700.0  # background work waits out a full hour's window rather than fail
+BACKGROUND_WAIT = 600.0  # background work waits out a minute's window; a full hour's is for the next pass
 CALL_SECONDS = 60.0  # total deadline of one call; seen round trips are below 2 s
 
 _lock = threading.Lock()
@@ -19,11 +20,25 @@ _http: httpx.Client | None = None
 _transport: httpx.BaseTransport | None = None
 
 
-def client_for(api_user: ApiUser, *, interactive: bool, wait_seconds: float | None = None) -> FortiFlexClient:
-    """A client for this API user. `interactive` = somebody waits for the answer; else it waits for its turn as long as it takes."""
+def client_for(
+    api_user: ApiUser,
+    *,
+    interactive: bool = False,
+    standing: Standing | None = None,
+    tenant_id: UUID | None = None,
+    wait_seconds: float | None = None,
+    turn: Turn | None = None,
+) -> FortiFlexClient:
+    """A client for this API user. `interactive` = somebody waits for the answer; `standing` says it more exactly.
+
+    `tenant_id` = for whom; `turn` = the lane is held already, and the one call of this client goes through it.
+    """
     http = _shared_http()
     wait = wait_seconds if wait_seconds is not None else INTERACTIVE_WAIT if interactive else BACKGROUND_WAIT
-    session = GatedSession(api_user, AccessTokens(http), wait_seconds=wait, call_seconds=CALL_SECONDS)
+    if standing is None:
+        standing = Standing.PEOPLE if interactive else Standing.BACKGROUND
+    asker = Asker(standing, tenant_id)
+    session = GatedSession(api_user, AccessTokens(http), asker, wait_seconds=wait, call_seconds=CALL_SECONDS, turn=turn)
     return FortiFlexClient(http, api_user.api_url, session)
 
 

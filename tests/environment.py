@@ -13,6 +13,9 @@ if "FLEXGATE_TEST_DATA" not in os.environ:
 os.environ["FLEXGATE_DATA"] = os.environ["FLEXGATE_TEST_DATA"]
 os.environ["FLEXGATE_DEBUG"] = "1"
 os.environ["FLEXGATE_LOG_LEVEL"] = "WARNING"
+# A request's own thread sends, inside the test's transaction; tests of the senders and of whole processes set it.
+os.environ["FLEXGATE_WAITING_THREADS"] = "0"
+os.environ["FLEXGATE_ERRORS_PER_TENANT"] = "1000000"
 # Wide: a test about something else must not meet them. What is about them sets its own.
 for name in ("TOKEN", "TENANT", "OPERATOR_TOKEN"):
     os.environ[f"FLEXGATE_REQUESTS_PER_{name}"] = "1000000"

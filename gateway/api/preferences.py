@@ -8,15 +8,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from gateway.models import Operation
-from gateway.operations import describe_operation
+from gateway.operations import describe_operation, seconds_until_sent
 from gateway.provisioning.failures import as_problem
 from gateway.provisioning.idempotency import LONGEST_KEY, Outcome
 from gateway.provisioning.manner import LONGEST_WAIT, IdempotencyKey, Manner
+from gateway.wake import wake_drain
 from tenants.actors import Actor
 from tenants.api.fields import NumberTextField
 
 State = Operation.State
-RETRY_AFTER = "5"
 PREFER = OpenApiParameter(
     "Prefer",
     str,
@@ -52,6 +52,7 @@ class OperationSerializer(serializers.Serializer[Any]):
     error = OperationErrorSerializer(allow_null=True)
     points_per_day = NumberTextField(allow_null=True)
     request_id = serializers.CharField()
+    position = serializers.IntegerField(allow_null=True, help_text="among your own writes in the queue; 1 = your next")
 
 
 class AcceptedSerializer(serializers.Serializer[Any]):
@@ -80,8 +81,11 @@ def answer_unfinished(outcome: Outcome, actor: Actor) -> Response | None:
     headers = {"Idempotent-Replayed": "true"} if outcome.replayed else {}
     described = {"operation": describe_operation(operation, actor)}
     if operation.state in {State.PLANNED, State.SENT, State.UNKNOWN}:
+        if operation.state == State.PLANNED:
+            wake_drain(operation.api_user_id)
+        wait = seconds_until_sent(operation)
         location = f"/api/v1/operations/{operation.id}"
-        return Response(described, status=202, headers=headers | {"Location": location, "Retry-After": RETRY_AFTER})
+        return Response(described, status=202, headers=headers | {"Location": location, "Retry-After": str(wait)})
     if operation.state == State.FAILED:
         problem = as_problem(operation.error or {}, actor, extra=described)
         problem.headers |= headers

@@ -14,6 +14,8 @@ from gateway.operations.journal import (
     claim_planned,
     digest_token,
     finish_attempt,
+    leave_to_worker,
+    lock_planned,
     lock_unsettled,
     may_try_again,
     plan_operation,
@@ -25,8 +27,14 @@ from gateway.operations.journal import (
     settle_unknown,
     tell_operation,
 )
-from gateway.operations.reading import cancel_operation, describe_operation, find_operation
-from gateway.operations.traces import note_tags, touched_since
+from gateway.operations.reading import (
+    cancel_operation,
+    describe_operation,
+    find_operation,
+    find_positions,
+    seconds_until_sent,
+)
+from gateway.operations.traces import note_late_answer, note_tags, touched_since
 
 __all__ = [
     "CONFIG_CHANGES",
@@ -44,14 +52,19 @@ __all__ = [
     "describe_operation",
     "digest_token",
     "find_operation",
+    "find_positions",
     "finish_attempt",
+    "leave_to_worker",
+    "lock_planned",
     "lock_unsettled",
     "may_try_again",
+    "note_late_answer",
     "note_tags",
     "plan_operation",
     "refuse_if_in_progress",
     "refuse_while_sent",
     "reopen_operation",
+    "seconds_until_sent",
     "settle_failed",
     "settle_succeeded",
     "settle_unknown",

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from gateway.fortiflex.records import Exchange
 from gateway.models import Attempt, Operation
-from gateway.upstream import CALL_SECONDS, INTERACTIVE_WAIT
+from gateway.upstream import CALL_SECONDS
 from tenants import clock
 from tenants.actors import Actor, system
 from tenants.audit import record_audit
@@ -26,11 +26,12 @@ from tenants.problems import Problem
 JOURNAL = system("operations")
 State = Operation.State
 OPEN = (State.PLANNED, State.SENT, State.UNKNOWN)
-# A sender waits for its turn, makes its call and settles inside this time; a `sent` row older than that has lost its sender.
-SENT_SECONDS = INTERACTIVE_WAIT + CALL_SECONDS + 45
+# A sender makes its call and settles inside this time; a `sent` row older than that has lost its sender.
+SENT_SECONDS = CALL_SECONDS + 60
+PLANNED_SECONDS = 120  # a caller that sends by itself has begun by then, or left it to the worker
 FIRST_LOOK_SECONDS = 5  # most lost answers are settled by the first look
 # Definitely not done, for a reason that passes: the same idempotency key starts the next attempt.
-TRY_AGAIN_CODES = frozenset({"not_done", "upstream_busy", "upstream_unavailable"})
+TRY_AGAIN_CODES = frozenset({"not_done", "upstream_busy", "upstream_unavailable", "rate_limited"})
 LICENCE_TOKEN = re.compile(rb'("token"\s*:\s*)"[^"]*"')
 
 
@@ -83,7 +84,7 @@ def plan_operation(
         repeat_key=repeat_key,
         background=plan.background,
         # Without `deferred` the caller sends it at once; if the caller dies first, reconciliation ends it as not done.
-        next_check_at=now if deferred else now + timedelta(seconds=SENT_SECONDS),
+        next_check_at=now if deferred else now + timedelta(seconds=PLANNED_SECONDS),
         deferred=deferred,
         created_at=now,
     )
@@ -142,6 +143,19 @@ def claim_planned(operation_id: UUID) -> Operation | None:
     return Operation.objects.select_related("tenant", "api_user").get(id=operation_id)
 
 
+def lock_planned(operation_id: UUID) -> Operation | None:
+    """The row, locked, if nobody has sent it yet. Inside an open `acting_as`."""
+    rows = Operation.objects.select_for_update(of=("self",)).select_related("tenant", "api_user")
+    return rows.filter(id=operation_id, state=State.PLANNED).first()
+
+
+def leave_to_worker(operation: Operation, *, seconds: float = 0) -> None:
+    """A locked planned row is the worker's from now on, or after `seconds`."""
+    operation.deferred = True
+    operation.next_check_at = clock.now() + timedelta(seconds=seconds)
+    operation.save(update_fields=["deferred", "next_check_at"])
+
+
 def may_try_again(operation: Operation) -> bool:
     """Whether the same idempotency key starts the next attempt: the work was provably not done."""
     return operation.state == State.FAILED and (operation.error or {}).get("code") in TRY_AGAIN_CODES
@@ -157,7 +171,7 @@ def reopen_operation(operation: Operation, *, deferred: bool = False) -> bool:
             settled_at=None,
             error=None,
             serial_numbers=operation.intent.get("serial_numbers", operation.serial_numbers),
-            next_check_at=clock.now() + timedelta(seconds=0 if deferred else SENT_SECONDS),
+            next_check_at=clock.now() + timedelta(seconds=0 if deferred else PLANNED_SECONDS),
             deferred=deferred,
         )
     return bool(reopened)

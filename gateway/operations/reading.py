@@ -1,10 +1,16 @@
 """Operations as people meet them: found, shown, cancelled."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from gateway.models import Operation
-from gateway.operations.journal import JOURNAL, State, settle_failed
+from django.db.models import Count, F, Window
+from django.db.models.functions import RowNumber
+
+from gateway.gate import expected_seconds
+from gateway.models import ApiUser, Operation
+from gateway.operations.journal import FIRST_LOOK_SECONDS, JOURNAL, State, settle_failed
+from tenants import clock
 from tenants.actors import Actor
 from tenants.audit import record_audit
 from tenants.context import acting_as
@@ -19,8 +25,43 @@ def find_operation(actor: Actor, operation_id: UUID) -> Operation:
     return operation
 
 
-def describe_operation(operation: Operation, actor: Actor) -> dict[str, Any]:
-    """An operation as the API shows it. FortiFlex's own text is for the operator."""
+def find_positions(operations: Sequence[Operation]) -> dict[UUID, int]:
+    """Where each planned one stands among its own tenant's at its API user, 1 = next. One query, none where nothing is planned."""
+    planned = [operation for operation in operations if operation.state == State.PLANNED]
+    if not planned:
+        return {}
+    with acting_as(JOURNAL):
+        rows = Operation.objects.filter(
+            state=State.PLANNED, api_user__in={row.api_user_id for row in planned}
+        ).annotate(
+            position=Window(
+                RowNumber(), partition_by=[F("api_user"), F("tenant"), F("background")], order_by=F("id").asc()
+            )
+        )
+        wanted = {row.id for row in planned}
+        return {id: position for id, position in rows.values_list("id", "position") if id in wanted}
+
+
+def seconds_until_sent(operation: Operation) -> int:
+    """An honest Retry-After: what FortiFlex needs for those before it, or when an unknown outcome is looked at next."""
+    now = clock.now()
+    if operation.state != State.PLANNED:
+        next_look = operation.next_check_at or now
+        return max(FIRST_LOOK_SECONDS, round((next_look - now).total_seconds()))
+    with acting_as(JOURNAL):
+        waiting = Operation.objects.filter(api_user=operation.api_user_id, state=State.PLANNED, background=False)
+        own = waiting.filter(tenant=operation.tenant, id__lte=operation.id).count()
+        # Fair between tenants: each of the others goes at most once before each of ours.
+        others = waiting.exclude(tenant=operation.tenant).values("tenant").annotate(n=Count("id"))
+        ahead = own + sum(min(own, row["n"]) for row in others)
+        return expected_seconds(ApiUser.objects.get(pk=operation.api_user_id), ahead)
+
+
+def describe_operation(
+    operation: Operation, actor: Actor, positions: Mapping[UUID, int] | None = None
+) -> dict[str, Any]:
+    """An operation as the API shows it. FortiFlex's own text is for the operator. `positions` = found for a whole page already."""
+    positions = find_positions([operation]) if positions is None else positions
     error = None
     if operation.error is not None:
         error = {"code": operation.error["code"], "detail": operation.error["detail"]}
@@ -39,6 +80,7 @@ def describe_operation(operation: Operation, actor: Actor) -> dict[str, Any]:
         "error": error,
         "points_per_day": operation.points_per_day,
         "request_id": operation.request_id,
+        "position": positions.get(operation.id),
     }
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Q
 
-from gateway.models import Operation
+from gateway.models import Attempt, Operation
 from gateway.operations.journal import State, add_evidence
 from gateway.tags import Tag
 from tenants import clock
@@ -37,6 +38,21 @@ def note_tags(tags: Mapping[str, Tag]) -> None:
                 tenant_id=row.tenant_id,
                 data={"entitlements": [serial], "attempt": tag.attempt},
             )
+
+
+def note_late_answer(operation: Operation, attempt: Attempt, value: Any) -> None:
+    """FortiFlex did it after we had settled that it did not: a person has to look at what stands there now."""
+    serials = [record.serial_number for record in value] if isinstance(value, list) else []
+    row = Operation.objects.select_for_update().get(id=operation.id)
+    add_evidence(row, {"late_answer_of_attempt": attempt.number, "entitlements": serials})
+    row.save(update_fields=["evidence"])
+    record_event(
+        "reconciliation.duplicate",
+        subject_type="operation",
+        subject_key=row.id,
+        tenant_id=row.tenant_id,
+        data={"entitlements": serials, "attempt": attempt.number},
+    )
 
 
 def touched_since(moment: datetime) -> tuple[set[str], set[int]]:

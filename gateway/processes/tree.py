@@ -18,7 +18,7 @@ from gateway.processes.children import start_tethered, stop_child
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 THREADS = 64  # threads, not async, carry requests that wait for FortiFlex
-WORKER_THREADS = 4
+WORKER_THREADS = 16  # most of them wait for FortiFlex: one that hangs must not keep the other API users waiting
 HEADER_SECONDS = 10  # for a client to send its headers
 READY_SECONDS = 60
 STOP_SECONDS = 20

@@ -3,16 +3,13 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
-from decimal import Decimal
 from typing import Any
-
-from django.db.models import Sum
 
 from gateway.catalogue import as_parameters, check_parameters, find_product_type
 from gateway.config_names import split_suffix
 from gateway.days import today
-from gateway.models import ApiUser, Config, ConfigOffer, Entitlement, Operation, Program
-from gateway.operations import JOURNAL, OPEN
+from gateway.models import ApiUser, Config, ConfigOffer, Entitlement, Program
+from gateway.operations import JOURNAL
 from gateway.reach import accounts_for, api_user_for
 from gateway.tags import looks_like_tag
 from tenants.actors import Actor, ActorKind
@@ -27,7 +24,6 @@ LONGEST_NAME = 200  # the suffix upstream needs room too
 MOST_LABELS, LONGEST_LABEL = 20, 200
 SERIAL = re.compile(r"[A-Z0-9-]{6,40}")
 LABEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
-ENDED = ("STOPPED", "EXPIRED")  # consumes nothing and can't be used
 UNKNOWN_CONFIG = "There is no such configuration."
 
 
@@ -177,32 +173,6 @@ def find_entitlement(actor: Actor, serial: str) -> Entitlement:
 def refuse_vanished(row: Entitlement) -> None:
     if row.vanished_at is not None:
         raise Problem("state_conflict", "FortiFlex no longer lists this entitlement, so nothing can be done with it.")
-
-
-def check_quota(tenant: Tenant | None, *, count: int, points_per_day: Decimal | None) -> None:
-    """The limits that the operator set for this tenant. Problem `quota_exceeded`."""
-    limits = tenant.limits if tenant else {}
-    if tenant is None or not limits:
-        return
-    with acting_as(JOURNAL):
-        running = Entitlement.objects.filter(tenant=tenant, vanished_at__isnull=True).exclude(status__in=ENDED)
-        # What is asked for and not settled yet may come to exist.
-        open_creates = Operation.objects.filter(tenant=tenant, kind__startswith="create_", state__in=OPEN).exclude(
-            kind="create_config"
-        )
-        asked = sum(int(intent.get("count", 1)) for intent in open_creates.values_list("intent", flat=True))
-        if limits.get("entitlements") is not None and running.count() + asked + count > int(limits["entitlements"]):
-            raise Problem("quota_exceeded", f"Your limit is {limits['entitlements']} running entitlements.")
-        if limits.get("points_per_day") is not None and points_per_day is not None:
-            used = running.aggregate(points=Sum("config__points_per_day"))["points"] or Decimal(0)
-            if used + points_per_day > Decimal(str(limits["points_per_day"])):
-                raise Problem("quota_exceeded", f"Your limit is {limits['points_per_day']} points a day.")
-
-
-def check_balance(program: Program) -> None:
-    """A prepaid program without points takes no new entitlements; running ones go on."""
-    if program.point_balance is not None and program.point_balance <= 0:
-        raise Problem("insufficient_points", "The program has no points left. Running entitlements go on.")
 
 
 def _reaches(tenant: Tenant | None, config: Config) -> bool:

@@ -8,6 +8,7 @@ from gateway.catalogue import READ_ONLY_IDS, as_parameters, check_parameters, fi
 from gateway.models import ApiUser, Config, ConfigOffer, Entitlement, Operation
 from gateway.operations import JOURNAL, Plan, refuse_if_in_progress
 from gateway.provisioning import checks
+from gateway.provisioning.guards import guard_product
 from gateway.provisioning.idempotency import Outcome, carry_out, find_earlier, replay_of, start_operation
 from gateway.provisioning.manner import AS_USUAL, Manner
 from gateway.reach import ReachedAccount, accounts_for
@@ -36,6 +37,7 @@ def create_config(
     if (replay := replay_of(earlier)) is not None:
         return replay
     checks.check_name(name)
+    guard_product(tenant, product_type_id)
     place = _place_for(tenant, program, account_id)
     values = _settable(parameters)
     check_parameters(find_product_type(place.api_user.api_url, product_type_id), as_parameters(values))

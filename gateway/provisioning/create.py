@@ -9,6 +9,7 @@ from gateway.models import ApiUser, Config, Entitlement, Operation
 from gateway.operations import Plan
 from gateway.provisioning import checks
 from gateway.provisioning.estimates import points_of_config
+from gateway.provisioning.guards import guard_creation, guard_product, guard_program, needs_points
 from gateway.provisioning.idempotency import Outcome, carry_out, find_earlier, replay_of, start_operation
 from gateway.provisioning.manner import AS_USUAL, Manner
 from tenants.actors import Actor
@@ -51,13 +52,14 @@ def create_entitlements(actor: Actor, wish: Wish, *, tenant: Tenant | None, mann
     if form == "hardware":
         with acting_as(actor):
             _check_available(actor, wish)
-    points = points_of_config(config)
+    guard_product(tenant, config.product_type_id)
+    points = points_of_config(config, ask=not manner.deferred or needs_points(tenant))
     count = len(wish.serial_numbers or ()) or wish.count or 1
     points_per_day = None if points is None else points * count
     with acting_as(actor):
         if form == "hardware":
             _check_available(actor, wish)  # again, now that nobody can come in between
-        checks.check_quota(tenant, count=count, points_per_day=points_per_day)
+        guard_creation(tenant, config, count=count, points_per_day=points_per_day)
         plan = replace(_plan(wish, config, form, api_user, tenant), points_per_day=points_per_day)
         outcome = start_operation(actor, plan, manner=manner, earlier=earlier)
     return carry_out(outcome, manner)
@@ -95,7 +97,7 @@ def _check_values(wish: Wish, config: Config) -> None:
     if wish.folder_path is not None:
         checks.check_folder(wish.folder_path)
     checks.check_labels(wish.labels)
-    checks.check_balance(program)
+    guard_program(program)
 
 
 def _check_available(actor: Actor, wish: Wish) -> None:

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from gateway.catalogue import READ_ONLY_IDS, as_parameters, check_parameters, find_product_type
 from gateway.fortiflex.errors import FortiFlexError, NotDone, Rejected
-from gateway.models import ApiUser, Config
+from gateway.gate import WaitingRoomFull, seconds_without_errors, waiting_room
+from gateway.models import ApiUser, Config, Operation
 from gateway.operations import JOURNAL
-from gateway.provisioning.failures import as_problem, explain_failure
+from gateway.provisioning.failures import BUSY, as_problem, explain_failure
+from gateway.provisioning.standing import TOO_MANY_ERRORS
 from gateway.reach import accounts_for
 from gateway.upstream import client_for
 from tenants.actors import Actor
@@ -19,12 +22,17 @@ from tenants.models import Tenant
 from tenants.problems import Problem, invalid
 
 REFUSED_FOR = 3600.0  # seconds for which a refused estimate is not asked again: each costs one of nine errors an hour
+CALC_WAIT = 5.0  # in the queue; a creation does not wait longer for knowing its price
+CREATIONS = frozenset({Operation.Kind.CREATE_VM, Operation.Kind.CREATE_HARDWARE, Operation.Kind.CREATE_CLOUD})
 _refused: dict[int, float] = {}
 
 
-def points_of_config(config: Config) -> Decimal | None:
-    """Points per day of one entitlement of `config`, asked for once and kept on it. None if FortiFlex can't say: no write waits for it."""
-    if config.points_per_day is not None:
+def points_of_config(config: Config, *, ask: bool = True) -> Decimal | None:
+    """Points per day of one entitlement of `config`, asked for once and kept on it. None if FortiFlex can't say: no write waits for it.
+
+    `ask` False = only what is known already.
+    """
+    if config.points_per_day is not None or not ask:
         return config.points_per_day
     if time.monotonic() - _refused.get(config.id, -REFUSED_FOR) < REFUSED_FOR:
         return None
@@ -34,6 +42,8 @@ def points_of_config(config: Config) -> Decimal | None:
     try:
         settable = [item for item in config.parameters if int(item["id"]) not in READ_ONLY_IDS - {47}]
         points = _ask(api_user[1], config.program_id, config.product_type_id, settable)
+    except WaitingRoomFull:
+        return None
     except Rejected:
         _refused[config.id] = time.monotonic()
         return None
@@ -43,6 +53,19 @@ def points_of_config(config: Config) -> Decimal | None:
         # Only if it is still the size that was asked about.
         Config.objects.filter(id=config.id, parameters=config.parameters).update(points_per_day=points)
     return points
+
+
+def price_creation(operation: Operation) -> None:
+    """What a creation that was journaled without asking will cost a day, before it is sent."""
+    if operation.points_per_day is not None or operation.kind not in CREATIONS or operation.config_id is None:
+        return
+    with acting_as(JOURNAL):
+        config = Config.objects.get(id=operation.config_id)
+    points = points_of_config(config)
+    if points is not None:
+        count = len(operation.serial_numbers) or int(operation.intent.get("count", 1))
+        with acting_as(JOURNAL):
+            Operation.objects.filter(id=operation.id).update(points_per_day=points * count)
 
 
 def estimate_points(
@@ -55,8 +78,14 @@ def estimate_points(
     api_user = readers[0][1]
     product = find_product_type(api_user.api_url, product_type_id)
     check_parameters(product, as_parameters(parameters), estimate=True)
+    with acting_as(JOURNAL):
+        wait = seconds_without_errors(api_user.id, tenant.id if tenant else None, tenant.limits if tenant else {})
+    if wait:
+        raise Problem("rate_limited", TOO_MANY_ERRORS.format(seconds=wait), headers={"Retry-After": str(wait)})
     try:
-        return _ask(api_user, program, product_type_id, parameters)
+        return _ask(api_user, program, product_type_id, parameters, tenant_id=tenant.id if tenant else None)
+    except WaitingRoomFull as error:
+        raise Problem("upstream_busy", BUSY, headers={"Retry-After": "5"}) from error
     except NotDone as error:
         raise as_problem(asdict(explain_failure(error, product=product)), actor) from error
     except FortiFlexError as error:
@@ -67,9 +96,17 @@ def _readers(tenant: Tenant | None, program: str) -> list[tuple[int, ApiUser]]:
     return [(found.account_id, found.api_user) for found in accounts_for(tenant) if found.program_serial == program]
 
 
-def _ask(api_user: ApiUser, program: str, product_type_id: int, parameters: Sequence[dict[str, Any]]) -> Decimal:
-    client = client_for(api_user, interactive=True)
-    answer = client.calculate_points(
-        program_serial=program, product_type_id=product_type_id, parameters=as_parameters(parameters)
-    )
+def _ask(
+    api_user: ApiUser,
+    program: str,
+    product_type_id: int,
+    parameters: Sequence[dict[str, Any]],
+    *,
+    tenant_id: UUID | None = None,
+) -> Decimal:
+    client = client_for(api_user, interactive=True, tenant_id=tenant_id, wait_seconds=CALC_WAIT)
+    with waiting_room():
+        answer = client.calculate_points(
+            program_serial=program, product_type_id=product_type_id, parameters=as_parameters(parameters)
+        )
     return answer.value.current

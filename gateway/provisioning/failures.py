@@ -7,7 +7,7 @@ from typing import Any
 from gateway.catalogue import name_parameter
 from gateway.fortiflex.errors import NotDone, RateLimited, Rejected, TokenRejected
 from gateway.fortiflex.records import ProductType
-from gateway.gate import GateClosed
+from gateway.gate import GateClosed, Why
 from gateway.models import Operation
 from tenants.actors import Actor
 from tenants.problems import STATUS_BY_CODE, Problem
@@ -32,7 +32,9 @@ class Failure:
 def explain_failure(error: NotDone, *, kind: str | None = None, product: ProductType | None = None) -> Failure:
     """What to tell of a call that was definitely not done."""
     if isinstance(error, GateClosed):
-        return Failure("upstream_busy", BUSY, str(error), error.seconds)
+        silent = error.why in {Why.SILENT, Why.LOGIN, Why.PROBE}
+        code, detail = ("upstream_unavailable", UNREACHABLE) if silent else ("upstream_busy", BUSY)
+        return Failure(code, detail, str(error), error.seconds)
     if isinstance(error, RateLimited):
         return Failure("upstream_busy", BUSY, str(error), error.retry_after_seconds or 60)
     if isinstance(error, TokenRejected) or not isinstance(error, Rejected):

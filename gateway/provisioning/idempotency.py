@@ -12,7 +12,8 @@ from django.db import IntegrityError, transaction
 from gateway.models import Operation
 from gateway.operations import JOURNAL, Plan, may_try_again, plan_operation, reopen_operation
 from gateway.provisioning.manner import AS_USUAL, IdempotencyKey, Manner
-from gateway.provisioning.sending import send_operation
+from gateway.provisioning.senders import send_within
+from gateway.provisioning.standing import refuse_over_limits
 from tenants import clock
 from tenants.actors import Actor, ActorKind
 from tenants.context import acting_as
@@ -63,6 +64,7 @@ def find_earlier(actor: Actor, key: IdempotencyKey | None) -> Operation | None:
 
 def start_operation(actor: Actor, plan: Plan, *, manner: Manner, earlier: Operation | None) -> Outcome:
     """Plan the operation, or take up `earlier` for its next attempt. Inside an open `acting_as(actor)`; of two at once, one plans."""
+    refuse_over_limits(plan)
     if earlier is not None:
         return Outcome(earlier, replayed=not reopen_operation(earlier, deferred=manner.deferred))
     try:
@@ -84,12 +86,12 @@ def start_operation(actor: Actor, plan: Plan, *, manner: Manner, earlier: Operat
 
 
 def carry_out(outcome: Outcome, manner: Manner) -> Outcome:
-    """Send what was planned, outside every context, unless the worker is to."""
+    """Send what was planned, outside every context, unless the worker is to; wait for it as long as the caller wants."""
     if outcome.replayed or manner.deferred:
         with acting_as(JOURNAL):
             row = Operation.objects.select_related("tenant").get(id=outcome.operation.id)
         return Outcome(row, outcome.replayed)
-    return Outcome(send_operation(outcome.operation.id))
+    return Outcome(send_within(outcome.operation.id, manner.wait_seconds))
 
 
 def replay_of(earlier: Operation | None) -> Outcome | None:

@@ -1,58 +1,112 @@
 """Send a planned operation and settle it. The journal commits before the call; no transaction is open while it is under way."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
 
 from gateway.catalogue import find_product_type
-from gateway.fortiflex.errors import (
-    NotDone,
-    NotSent,
-    OutcomeUnknown,
-)
+from gateway.fortiflex.errors import FortiFlexError, NotDone, NotSent, OutcomeUnknown
 from gateway.fortiflex.records import Answer
-from gateway.models import Attempt, Operation
+from gateway.gate import Asker, GateClosed, Standing, Turn, Why, take_turn
+from gateway.models import ApiUser, Attempt, Operation
 from gateway.operations import (
     JOURNAL,
-    add_evidence,
     claim_planned,
     finish_attempt,
+    leave_to_worker,
+    lock_planned,
     lock_unsettled,
+    note_late_answer,
     plan_operation,
     settle_failed,
     settle_succeeded,
     settle_unknown,
 )
-from gateway.provisioning.failures import explain_failure
+from gateway.provisioning.failures import Failure, explain_failure
 from gateway.provisioning.standing import why_unsendable
 from gateway.provisioning.writes.registry import WRITES
 from gateway.provisioning.writes.write import NotOurs, Stored, WrongAnswer
 from gateway.tags import make_tag
-from gateway.upstream import client_for
+from gateway.upstream import CALL_SECONDS, INTERACTIVE_WAIT, client_for
 from tenants import clock
 from tenants.context import acting_as
-from tenants.events import record_event
 from tenants.secrets import SecretUnreadable
 
 log = structlog.get_logger("flexgate.operations")
 FOLLOWUPS_AT_ONCE = 2  # more than these wait for the worker, so that an answer does not take minutes
+PROBE_WAIT = 5.0
+T = TypeVar("T")
 
 
-def send_operation(operation_id: UUID) -> Operation:
-    """Send a planned operation, once, and settle what came of it; the row as it stands then. Somebody else's is left to them."""
+def send_operation(operation_id: UUID, *, wait_seconds: float = INTERACTIVE_WAIT) -> Operation:
+    """Send a planned operation, once, and settle what came of it; the row as it stands then. Somebody else's is left to them.
+
+    It stays planned until the lane is ours. Whom the queue keeps waiting longer than `wait_seconds` leaves it to the worker; where the
+    gate is shut for longer, it ends as not done and says when to come again.
+    """
+    operation = _read(operation_id)
+    if operation.state != Operation.State.PLANNED:
+        return operation
+    standing = Standing.BACKGROUND if operation.background else Standing.PEOPLE
+    asker = Asker(standing, operation.tenant_id)
+    try:
+        followups = in_turn(
+            operation.api_user, asker, wait_seconds=wait_seconds, work=lambda turn: send_in_turn(operation_id, turn)
+        )
+    except GateClosed as closed:
+        _end_or_leave(operation_id, closed)
+        return _read(operation_id)
+    for followup in followups[:FOLLOWUPS_AT_ONCE]:
+        send_operation(followup, wait_seconds=wait_seconds)
+    return _read(operation_id)
+
+
+def in_turn(
+    api_user: ApiUser,
+    asker: Asker,
+    *,
+    wait_seconds: float,
+    work: Callable[[Turn], T],
+    stands_for: Callable[[], UUID | None] | None = None,
+) -> T:
+    """Do `work` with the lane in hand. After a silence a read goes first: a write into it would most likely end unknown. GateClosed."""
+    for probed in (False, True):
+        try:
+            with take_turn(
+                api_user,
+                asker,
+                wait_seconds=wait_seconds,
+                call_seconds=CALL_SECONDS,
+                writes=True,
+                stands_for=stands_for,
+            ) as turn:
+                return work(turn)
+        except GateClosed as closed:
+            if probed or closed.why is not Why.PROBE:
+                raise
+        try:
+            client_for(api_user, interactive=True, wait_seconds=PROBE_WAIT).list_programs()
+        except GateClosed:
+            raise
+        except FortiFlexError as error:
+            raise GateClosed(f"FortiFlex does not answer: {error}", seconds=30, why=Why.SILENT) from error
+    raise AssertionError("unreachable")
+
+
+def send_in_turn(operation_id: UUID, turn: Turn) -> list[UUID]:
+    """Claim the operation and send it, the lane in hand; the ids of what follows."""
     with acting_as(JOURNAL):
         operation = claim_planned(operation_id)
         if operation is None:
-            return Operation.objects.select_related("tenant").get(id=operation_id)
-        if (reason := why_unsendable(operation)) is not None:
-            settle_failed(operation, code="not_available", detail=reason)
-            return operation
+            return []
+        if (failure := why_unsendable(operation)) is not None:
+            _settle_failure(operation, failure)
+            return []
         attempt = _open_attempt(operation)
-    followups: list[UUID] = []
-    client = client_for(operation.api_user, interactive=True)
     try:
-        answer = WRITES[operation.kind].send(client, attempt.request)
+        answer = WRITES[operation.kind].send(client_for(operation.api_user, turn=turn), attempt.request)
     except NotDone as error:
         _close_not_done(operation, attempt, error)
     except SecretUnreadable as error:
@@ -64,11 +118,35 @@ def send_operation(operation_id: UUID) -> Operation:
             if row is not None:
                 settle_unknown(row, reason=f"{error.reason}: {error}")
     else:
-        followups = _close_answered(operation, attempt, answer)
-    for followup in followups[:FOLLOWUPS_AT_ONCE]:
-        send_operation(followup)
+        return _close_answered(operation, attempt, answer)
+    return []
+
+
+def _read(operation_id: UUID) -> Operation:
     with acting_as(JOURNAL):
-        return Operation.objects.select_related("tenant").get(id=operation_id)
+        return Operation.objects.select_related("tenant", "api_user").get(id=operation_id)
+
+
+def _end_or_leave(operation_id: UUID, closed: GateClosed) -> None:
+    """What the queue alone kept waiting is left to the worker, and what the worker found shut stays where it is."""
+    with acting_as(JOURNAL):
+        row = lock_planned(operation_id)
+        if row is None:
+            return
+        if row.deferred or closed.why is Why.QUEUE:
+            leave_to_worker(row, seconds=closed.seconds if row.deferred else 0)
+        else:
+            _settle_failure(row, explain_failure(closed))
+
+
+def _settle_failure(operation: Operation, failure: Failure) -> None:
+    settle_failed(
+        operation,
+        code=failure.code,
+        detail=failure.detail,
+        upstream=failure.upstream,
+        retry_after=failure.retry_after,
+    )
 
 
 def _open_attempt(operation: Operation) -> Attempt:
@@ -93,13 +171,7 @@ def _close_not_done(operation: Operation, attempt: Attempt, error: NotDone) -> N
         finish_attempt(attempt, outcome=type(error).__name__.lower(), exchange=error.exchange)
         row = lock_unsettled(operation.id, attempt=attempt.number)
         if row is not None:
-            settle_failed(
-                row,
-                code=failure.code,
-                detail=failure.detail,
-                upstream=failure.upstream,
-                retry_after=failure.retry_after,
-            )
+            _settle_failure(row, failure)
 
 
 def _close_answered(operation: Operation, attempt: Attempt, answer: Answer[Any]) -> list[UUID]:
@@ -109,7 +181,7 @@ def _close_answered(operation: Operation, attempt: Attempt, answer: Answer[Any])
             finish_attempt(attempt, outcome="answered", exchange=answer.exchange)
             row = lock_unsettled(operation.id, attempt=attempt.number)
             if row is None:
-                _note_late_answer(operation, attempt, answer.value)
+                note_late_answer(operation, attempt, answer.value)
                 return []
             return settle_stored(row, WRITES[row.kind].store(row, answer.value))
     except (NotOurs, WrongAnswer, LookupError) as error:
@@ -127,24 +199,13 @@ def settle_stored(operation: Operation, stored: Stored) -> list[UUID]:
     """Settle a locked operation as its evidence was stored, and plan what follows. Inside an open `acting_as`."""
     operation.serial_numbers, operation.config_id = list(stored.serial_numbers), stored.config_id
     if stored.missing:
-        made = len(stored.serial_numbers)
-        detail = f"FortiFlex made {made} of the {made + stored.missing} entitlements; these are yours, the others were not made."
-        settle_failed(operation, code="partly_created", detail=detail)
+        made, asked = len(stored.serial_numbers), len(stored.serial_numbers) + stored.missing
+        if operation.kind.startswith("create_"):
+            detail = f"FortiFlex made {made} of the {asked} entitlements; these are yours, the others were not made."
+            settle_failed(operation, code="partly_created", detail=detail)
+        else:
+            detail = f"FortiFlex did it for {made} of the {asked} entitlements, which are named here."
+            settle_failed(operation, code="partly_done", detail=detail)
     else:
         settle_succeeded(operation, serial_numbers=stored.serial_numbers, config_id=stored.config_id)
     return [plan_operation(JOURNAL, followup, deferred=True).id for followup in stored.followups]
-
-
-def _note_late_answer(operation: Operation, attempt: Attempt, value: Any) -> None:
-    """FortiFlex did it after we had settled that it did not: a person has to look at what stands there now."""
-    serials = [record.serial_number for record in value] if isinstance(value, list) else []
-    row = Operation.objects.select_for_update().get(id=operation.id)
-    add_evidence(row, {"late_answer_of_attempt": attempt.number, "entitlements": serials})
-    row.save(update_fields=["evidence"])
-    record_event(
-        "reconciliation.duplicate",
-        subject_type="operation",
-        subject_key=row.id,
-        tenant_id=row.tenant_id,
-        data={"entitlements": serials, "attempt": attempt.number},
-    )

@@ -1,24 +1,60 @@
 """Whether a planned write may still be sent: between plan and sending, what it is about may have changed hands."""
 
-from gateway.models import Entitlement, Operation, UpstreamLane
-from gateway.operations import OPEN
-from gateway.provisioning.failures import NOT_AVAILABLE
+from django.conf import settings
+
+from gateway.gate import expected_seconds, seconds_without_errors
+from gateway.models import ApiUser, Entitlement, Operation
+from gateway.operations import JOURNAL, OPEN, Plan
+from gateway.provisioning.failures import NOT_AVAILABLE, Failure
+from tenants.context import acting_as
+from tenants.models import Lease, Tenant
+from tenants.problems import Problem
 
 Kind = Operation.Kind
 ABOUT_ENTITLEMENTS = frozenset(
     {Kind.UPDATE_ENTITLEMENT, Kind.STOP, Kind.REACTIVATE, Kind.RENEW_TOKEN, Kind.TRANSFER, Kind.REMOVE_HARDWARE}
 )
 HANDED_OVER = "This entitlement was handed over before the change was sent; nothing was done."
+TOO_MANY_ERRORS = "FortiFlex refused too much of yours lately. Check the values of your last requests; you may write again in {seconds} s."
+QUEUE_FULL = "You have {number} writes in the queue, and no more are taken. Wait for some of them."
+BUSY = "The queue of writes to FortiFlex is full. Nothing was done; try again later."
+HARDWARE = "hardware serials"  # the lease whose row's lock orders registrations over all API users
 
 
-def why_unsendable(operation: Operation) -> str | None:
-    """The sentence that ends `operation` unsent; None = send it. In the transaction that claimed it, so that a hand-over waits or is seen."""
+def refuse_over_limits(plan: Plan) -> None:
+    """Before anything is journaled: Problem `rate_limited` where the tenant used up its errors or its place in the queue.
+
+    `upstream_busy` where the queue of all is full.
+    """
+    with acting_as(JOURNAL):
+        tenant = Tenant.objects.filter(id=plan.tenant_id).first() if plan.tenant_id else None
+        wait = seconds_without_errors(plan.api_user_id, plan.tenant_id, tenant.limits if tenant else {})
+        if wait:
+            detail = TOO_MANY_ERRORS.format(seconds=wait)
+            raise Problem("rate_limited", detail, headers={"Retry-After": str(wait)})
+        waiting = Operation.objects.filter(api_user=plan.api_user_id, state=Operation.State.PLANNED, background=False)
+        own = waiting.filter(tenant=tenant).count()
+        number = waiting.count() if own < settings.FLEXGATE_QUEUE_PER_TENANT else own
+        if own < settings.FLEXGATE_QUEUE_PER_TENANT and number < settings.FLEXGATE_QUEUE:
+            return
+        seconds = str(expected_seconds(ApiUser.objects.get(pk=plan.api_user_id), number))
+    if own >= settings.FLEXGATE_QUEUE_PER_TENANT:
+        raise Problem("rate_limited", QUEUE_FULL.format(number=own), headers={"Retry-After": seconds})
+    raise Problem("upstream_busy", BUSY, headers={"Retry-After": seconds})
+
+
+def why_unsendable(operation: Operation) -> Failure | None:
+    """What ends `operation` unsent; None = send it. In the transaction that claimed it, so that a hand-over waits or is seen."""
+    limits = operation.tenant.limits if operation.tenant else {}
+    wait = seconds_without_errors(operation.api_user_id, operation.tenant_id, limits)
+    if wait and not operation.background:
+        return Failure("rate_limited", TOO_MANY_ERRORS.format(seconds=wait), retry_after=wait)
     if operation.kind in ABOUT_ENTITLEMENTS:
         rows = Entitlement.objects.select_for_update(of=("self",)).filter(serial_number__in=operation.serial_numbers)
         owners = {row.tenant_id for row in rows.order_by("pk")}
-        return None if owners == {operation.tenant_id} else HANDED_OVER
-    if operation.kind == Kind.CREATE_HARDWARE:
-        return NOT_AVAILABLE if _is_taken(operation) else None
+        return None if owners == {operation.tenant_id} else Failure("not_available", HANDED_OVER)
+    if operation.kind == Kind.CREATE_HARDWARE and _is_taken(operation):
+        return Failure("not_available", NOT_AVAILABLE)
     return None
 
 
@@ -27,8 +63,9 @@ def _is_taken(operation: Operation) -> bool:
     like FortiFlex's own, journal row and event included, or it would tell that another customer has it.
     """
     serials = list(operation.intent.get("serial_numbers", ()))
-    # Of two at once, the second sees the first.
-    UpstreamLane.objects.select_for_update().get(api_user=operation.api_user_id)
+    # Of two at once, through whatever API user, the second sees the first.
+    Lease.objects.bulk_create([Lease(name=HARDWARE)], ignore_conflicts=True)
+    Lease.objects.select_for_update().get(name=HARDWARE)
     others = Operation.objects.filter(kind=Kind.CREATE_HARDWARE, state__in=OPEN).exclude(state=Operation.State.PLANNED)
     asked = others.exclude(id=operation.id).values_list("intent", flat=True)
     if any(set(serials) & set(intent.get("serial_numbers", ())) for intent in asked):

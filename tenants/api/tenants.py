@@ -43,6 +43,15 @@ class LimitsSerializer(serializers.Serializer[Any]):
     entitlements = StrictIntegerField(min_value=0, required=False)
     points_per_day = StrictDecimalField(max_digits=14, decimal_places=4, min_value=0, required=False)
     requests_per_minute = StrictIntegerField(min_value=1, max_value=1_000_000, required=False)
+    errors_per_hour = StrictIntegerField(
+        min_value=1,
+        max_value=100,
+        required=False,
+        help_text="writes that FortiFlex may refuse before this tenant waits",
+    )
+    products = serializers.ListField(
+        child=StrictIntegerField(min_value=1, max_value=100_000), max_length=200, required=False, help_text="type ids"
+    )
 
 
 class TenantChangeSerializer(serializers.Serializer[Any]):

@@ -1,0 +1,27 @@
+"""The gate to FortiFlex, per API user and over all processes and machines: one call in flight, calls and errors counted, a fair queue.
+
+All of it is rows in PostgreSQL: a lease that runs out by itself if its holder dies, and one row per request put on the wire. No lock
+and no transaction is held while a call is under way.
+"""
+
+from gateway.gate.limits import Asker, GateClosed, Standing, Why
+from gateway.gate.records import forget_old_calls
+from gateway.gate.session import GatedSession
+from gateway.gate.shares import expected_seconds, seconds_without_errors
+from gateway.gate.turns import Turn, take_turn
+from gateway.gate.waiting import WaitingRoomFull, waiting_room
+
+__all__ = [
+    "Asker",
+    "GateClosed",
+    "GatedSession",
+    "Standing",
+    "Turn",
+    "WaitingRoomFull",
+    "Why",
+    "expected_seconds",
+    "forget_old_calls",
+    "seconds_without_errors",
+    "take_turn",
+    "waiting_room",
+]

@@ -1,0 +1,44 @@
+"""What one tenant may use up of what all share, and how long a queue takes."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Avg
+
+from gateway.gate.limits import HOUR, seconds_of
+from gateway.models import ApiUser, UpstreamCall, UpstreamLane
+from tenants import clock
+
+REFUSED = "rejected"  # the outcome of a call that FortiFlex refused for what was in it
+
+
+def seconds_without_errors(api_user_id: UUID, tenant_id: UUID | None, limits: Mapping[str, Any]) -> int:
+    """Seconds until this tenant may write again; 0 = now. Inside an open context that sees the calls.
+
+    FortiFlex gives an API user nine errors an hour, whoever's they are: a tenant that used up its share waits, and the others go on.
+    The operator has no share of its own.
+    """
+    if tenant_id is None:
+        return 0
+    share = int(limits.get("errors_per_hour") or settings.FLEXGATE_ERRORS_PER_TENANT)
+    now = clock.now()
+    rows = UpstreamCall.objects.filter(
+        api_user=api_user_id, tenant=tenant_id, at__gt=now - HOUR, failed=True, outcome=REFUSED
+    )
+    newest = list(rows.order_by("-at").values_list("at", flat=True)[:share])
+    return seconds_of(newest[-1] + HOUR - now) if len(newest) >= share else 0
+
+
+def expected_seconds(api_user: ApiUser, calls: int) -> int:
+    """How long `calls` more calls take by what the last ones took and by the limits; inside an open context that sees them."""
+    now = clock.now()
+    recent = UpstreamCall.objects.filter(api_user=api_user, at__gt=now - HOUR)
+    took = recent.aggregate(mean=Avg("milliseconds"))["mean"] or 1000.0
+    used_up = recent.count() >= api_user.per_hour // 2
+    pace = max(float(took) / 1000, 3600 / api_user.per_hour if used_up else 60 / api_user.per_minute)
+    lane = UpstreamLane.objects.filter(api_user=api_user, closed_until__gt=now).first()
+    closed = seconds_of(lane.closed_until - now) if lane is not None and lane.closed_until is not None else 0
+    return closed + max(1, math.ceil(calls * pace))

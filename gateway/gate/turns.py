@@ -1,0 +1,211 @@
+"""Waiting for the lane of an API user, holding it for one call, and giving it back."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from gateway.gate.limits import Asker, GateClosed, Standing, Why, count_calls, full_window, seconds_of
+from gateway.gate.queue import place_in_line, someone_waits, stand_in_line, step_out
+from gateway.gate.records import GATE, SILENT_AFTER, CallRecord
+from gateway.models import ApiUser, UpstreamCall, UpstreamLane
+from tenants import clock, ids
+from tenants.context import acting_as, current_request_id, refuse_open_context
+
+LEASE_MARGIN = 10  # seconds by which a lease outlives its call's total deadline
+ALIVE = timedelta(seconds=5)  # how long a waiting turn counts after its last look
+SHORTEST_PAUSE, LONGEST_PAUSE, PAUSE_WHEN_CLOSED = 0.005, 0.5, 2.0  # all shorter than ALIVE
+_freed: dict[UUID, threading.Condition] = defaultdict(threading.Condition)
+
+
+@dataclass(slots=True)
+class Turn:
+    """The lane is ours until `ends_at` (monotonic). `call_id` = the row of the request about to be made; `lane` as it was when taken."""
+
+    api_user: ApiUser
+    asker: Asker
+    holder: UUID
+    ends_at: float
+    lease_ends: datetime
+    lane: UpstreamLane
+    call_id: int | None
+    records: list[tuple[int, CallRecord]] = field(default_factory=list)
+    failures: int = 0
+    closing: tuple[int, str, Why] | None = None
+
+    def record(self, call: CallRecord) -> None:
+        """What came of the request that was about to be made; written when the lane is given back, or before the next request."""
+        if self.call_id is not None:
+            self.records.append((self.call_id, call))
+            self.call_id = None
+
+    def announce_next(self) -> None:
+        """One more request on the wire within this turn."""
+        if self.call_id is None:
+            with acting_as(GATE):
+                self._write_records()
+                self.call_id = _announce(self.api_user, self.asker, self.lease_ends)
+
+    def give_back(self) -> None:
+        with acting_as(GATE):
+            self._write_records()
+            if self.call_id is not None:  # announced, and never made
+                UpstreamCall.objects.filter(id=self.call_id).delete()
+            changed: dict[str, object] = {"holder": None, "held_until": None, "failures": self.failures}
+            if self.closing is not None:
+                seconds, reason, why = self.closing
+                until = clock.now() + timedelta(seconds=seconds)
+                changed |= {"closed_until": until, "closed_reason": f"{why}: {reason}"[:100]}
+            UpstreamLane.objects.filter(api_user=self.api_user, holder=self.holder).update(**changed)
+        freed = _freed[self.api_user.id]
+        with freed:
+            freed.notify_all()
+
+    def _write_records(self) -> None:
+        now = clock.now()
+        for call_id, call in self.records:
+            UpstreamCall.objects.filter(id=call_id).update(
+                at=now,
+                path=call.path,
+                outcome=call.outcome[:40],
+                failed=call.failed,
+                http_status=call.http_status,
+                milliseconds=call.milliseconds,
+            )
+        self.records.clear()
+
+
+@contextmanager
+def take_turn(
+    api_user: ApiUser,
+    asker: Asker,
+    *,
+    wait_seconds: float,
+    call_seconds: float,
+    writes: bool,
+    stands_for: Callable[[], UUID | None] | None = None,
+) -> Iterator[Turn]:
+    """The lane for one call. GateClosed if it can't be had in `wait_seconds`, at once where that is certain.
+
+    `stands_for` = whom this turn is for, asked again at every look: who drains a queue serves the tenant whose turn it is when the
+    lane is free, not the one whose turn it was when it began to wait.
+    """
+    refuse_open_context("A call of FortiFlex")
+    turn = _wait_for_turn(api_user, asker, wait_seconds, call_seconds, writes=writes, stands_for=stands_for)
+    try:
+        yield turn
+    finally:
+        turn.give_back()
+
+
+def _wait_for_turn(
+    api_user: ApiUser,
+    asker: Asker,
+    wait_seconds: float,
+    call_seconds: float,
+    *,
+    writes: bool,
+    stands_for: Callable[[], UUID | None] | None,
+) -> Turn:
+    turn_id, ends_at, in_line, looks = ids.new_id(), time.monotonic() + wait_seconds, False, 0
+    try:
+        while True:
+            left = ends_at - time.monotonic()
+            with acting_as(GATE):
+                if stands_for is not None:
+                    asker = Asker(asker.standing, stands_for())
+                found, before = _try(api_user, asker, turn_id, call_seconds, writes=writes, may_wait=left > 0)
+            if isinstance(found, Turn):
+                in_line = False
+                return found
+            in_line = in_line or left > 0
+            # A closed gate or a full window opens at a known time: who can't wait that long is told at once.
+            pause = _next_pause(found, before, looks)
+            if (pause if found.why is Why.QUEUE else found.seconds) > left:
+                raise found
+            looks += 1
+            _sleep(api_user, min(pause, left), wake=before <= 1)
+    finally:
+        if in_line:
+            with acting_as(GATE):
+                step_out(turn_id)
+
+
+def _next_pause(found: GateClosed, before: int, looks: int) -> float:
+    """Who is next looks often, who is far back seldom: a long queue must not wear the database out."""
+    if found.why is not Why.QUEUE:
+        return min(float(found.seconds), PAUSE_WHEN_CLOSED)
+    return min(SHORTEST_PAUSE * (1 << min(looks + before, 10)), LONGEST_PAUSE if before else 0.05)
+
+
+def _sleep(api_user: ApiUser, seconds: float, *, wake: bool) -> None:
+    """Whoever is next is woken by a lane that this process gives back; the others look again by themselves."""
+    if not wake:
+        time.sleep(seconds)
+        return
+    freed = _freed[api_user.id]
+    with freed:
+        freed.wait(seconds)
+
+
+def _try(
+    api_user: ApiUser, asker: Asker, turn_id: UUID, call_seconds: float, *, writes: bool, may_wait: bool
+) -> tuple["Turn | GateClosed", int]:
+    """The lane for us, or why not and how many go before us. One short transaction; the row lock makes looking and taking one step."""
+    lane = _lock_lane(api_user)
+    now = clock.now()
+    closed = _why_closed(lane, now, writes=writes)
+    if closed is not None:
+        return closed, 0
+    counts = count_calls(api_user.id, now)
+    before, held = 0, lane.held_until is not None and lane.held_until > now
+    if held or someone_waits(api_user, now):
+        stand_in_line(api_user, turn_id, asker, now + ALIVE)
+        # Those who stand higher but have used up their part of the windows don't hold us up.
+        standings = [s for s in Standing if s <= asker.standing and not full_window(api_user, counts, s, now)]
+        before = place_in_line(api_user, turn_id, now, [*standings, int(asker.standing)])
+        if not may_wait:
+            step_out(turn_id)
+    full = full_window(api_user, counts, asker.standing, now)
+    if full is not None:
+        return full, before
+    if held or before:
+        reason = f"{before} others are before this one." if before else "Another call of this API user is under way."
+        return GateClosed(reason, seconds=2, why=Why.QUEUE), before
+    step_out(turn_id)
+    lane.holder = ids.new_id()
+    lane.held_until = now + timedelta(seconds=call_seconds + LEASE_MARGIN)
+    lane.save(update_fields=["holder", "held_until"])
+    call_id = _announce(api_user, asker, lane.held_until)
+    ends_at = time.monotonic() + call_seconds
+    return Turn(api_user, asker, lane.holder, ends_at, lane.held_until, lane, call_id, failures=lane.failures), 0
+
+
+def _lock_lane(api_user: ApiUser) -> UpstreamLane:
+    lane = UpstreamLane.objects.select_for_update().filter(api_user=api_user).first()
+    if lane is None:
+        UpstreamLane.objects.bulk_create([UpstreamLane(api_user=api_user)], ignore_conflicts=True)
+        lane = UpstreamLane.objects.select_for_update().get(api_user=api_user)
+    return lane
+
+
+def _why_closed(lane: UpstreamLane, now: datetime, *, writes: bool) -> GateClosed | None:
+    if lane.closed_until is not None and lane.closed_until > now:
+        kind, _, reason = lane.closed_reason.partition(": ")
+        why = Why(kind) if kind in set(Why) else Why.LIMITS
+        return GateClosed(f"Closed: {reason or kind}.", seconds=seconds_of(lane.closed_until - now), why=why)
+    if writes and lane.failures >= SILENT_AFTER:
+        return GateClosed("FortiFlex did not answer lately; a read goes first.", seconds=1, why=Why.PROBE)
+    return None
+
+
+def _announce(api_user: ApiUser, asker: Asker, lease_ends: datetime) -> int:
+    """A request counts from before it is made: its time lies in the future until it is over."""
+    row = UpstreamCall.objects.create(
+        api_user=api_user, tenant_id=asker.tenant_id, at=lease_ends, request_id=current_request_id()
+    )
+    return int(row.pk)

@@ -1,0 +1,64 @@
+"""The threads that carry a process's writes to FortiFlex, so that a request can leave when its time is up and its write goes on."""
+
+import contextvars
+import functools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as OutOfTime
+from uuid import UUID
+
+from django.conf import settings
+from django.db import close_old_connections
+
+from gateway.gate.waiting import enter_waiting_room, leave_waiting_room
+from gateway.models import Operation
+from gateway.operations import JOURNAL, leave_to_worker, lock_planned
+from gateway.provisioning.sending import send_operation
+from tenants.context import acting_as
+
+_lock = threading.Lock()
+_pool: ThreadPoolExecutor | None = None
+
+
+def send_within(operation_id: UUID, seconds: float) -> Operation:
+    """Send a planned operation; the row as it stands when it is settled or `seconds` are over, whichever comes first.
+
+    Where as many threads wait as may, it is left to the worker at once. With FLEXGATE_WAITING_THREADS=0 the caller's own thread sends.
+    """
+    if not settings.FLEXGATE_WAITING_THREADS:
+        return send_operation(operation_id, wait_seconds=seconds)
+    if not enter_waiting_room():
+        with acting_as(JOURNAL):
+            row = lock_planned(operation_id)
+            if row is not None:
+                leave_to_worker(row)
+        return read_operation(operation_id)
+    # The request's id and address go along: the same id stands in log, audit, journal and the answer.
+    job = functools.partial(contextvars.copy_context().run, _send, operation_id, seconds)
+    future = _senders().submit(job)
+    try:
+        return future.result(timeout=seconds)
+    except OutOfTime:
+        return read_operation(operation_id)
+
+
+def read_operation(operation_id: UUID) -> Operation:
+    with acting_as(JOURNAL):
+        return Operation.objects.select_related("tenant", "api_user").get(id=operation_id)
+
+
+def _send(operation_id: UUID, seconds: float) -> Operation:
+    close_old_connections()
+    try:
+        return send_operation(operation_id, wait_seconds=seconds)
+    finally:
+        leave_waiting_room()
+        close_old_connections()
+
+
+def _senders() -> ThreadPoolExecutor:
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(settings.FLEXGATE_WAITING_THREADS, thread_name_prefix="sender")
+        return _pool
