@@ -49,6 +49,17 @@ MESSAGES = {
     "config_managed": MANAGED,
 }
 
+# A verb's refusal names its field as the REST API calls it. What speaks for itself (a config, a parameter) is left out.
+FIELDS = {
+    "count": "count",
+    "description": "description",
+    "end_date": "endDate",
+    "folder_path": "folderPath",
+    "name": "name",
+    "serial_numbers": "serialNumbers",
+    "account_id": "accountId",
+}
+
 
 def refuse(message: str, *, error: Mapping[str, Any] | None = None) -> Problem:
     """A definite no, in our words. `error` = FortiFlex's object where a client looks into it."""
@@ -65,7 +76,7 @@ def render_success(content: Mapping[str, Any]) -> HttpResponse:
 
 def render_failure(problem: Problem) -> HttpResponse:
     """Any problem under /ES, whether a call was reached or not."""
-    message = MESSAGES.get(problem.code, problem.detail)
+    message = MESSAGES.get(problem.code) or _name_field(problem)
     status = TOO_MANY if problem.code == "rate_limited" else FAILED
     content = {"status": status, "message": message, "error": problem.extra.get("error")}
     return _answer(HTTP_STATUS.get(problem.code, 400), content, problem.headers)
@@ -92,6 +103,13 @@ def write_number(number: Decimal) -> str:
     text = format(number, "f")
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text in {"-0", ""} else text
+
+
+def _name_field(problem: Problem) -> str:
+    """The problem's sentence, with the field that it is about in FortiFlex's spelling."""
+    pointer = problem.errors[0].get("pointer", "") if len(problem.errors) == 1 else ""
+    field = FIELDS.get(pointer.split("/")[1] if pointer.startswith("/") else "")
+    return f"Invalid value for {field}. {problem.detail}" if field else problem.detail
 
 
 def _write_exactly(value: Any) -> Any:

@@ -12,13 +12,14 @@ from gateway.models import Entitlement
 from gateway.provisioning.licence import READY, UNUSED
 
 TOP_FOLDER = "My Assets"
+USED = "USED"
 
 
 def list_groups(asked: Asked) -> dict[str, Any]:
     """Under two names: the reference's, and the one that pyfortiflex reads."""
     rows = _own(asked).order_by().values_list("folder_path", "account_id")
     counted = rows.annotate(
-        unused=Count("pk", filter=Q(token_status=UNUSED)), used=Count("pk", filter=Q(token_status="USED"))
+        unused=Count("pk", filter=Q(token_status=UNUSED)), used=Count("pk", filter=Q(token_status=USED))
     )
     totals: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
     for folder, account, unused, used in counted:

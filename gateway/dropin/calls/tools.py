@@ -3,7 +3,8 @@
 from typing import Any
 
 from gateway.catalogue import find_product_type, form_of, product_types
-from gateway.dropin.envelope import refuse
+from gateway.dropin.deadlines import ANSWER_SECONDS, OutOfTime, begin
+from gateway.dropin.envelope import not_known_yet, refuse
 from gateway.dropin.places import NO_PROGRAM, Asked
 from gateway.provisioning.estimates import estimate_points
 from gateway.reach import accounts_for
@@ -20,9 +21,16 @@ def calculate(asked: Asked) -> dict[str, Any]:
     product = find_product_type(reached[0].api_user.api_url, product_type_id)
     if count is not None and (count < 1 or (count > 1 and form_of(product, product_type_id) == "cloud")):
         raise refuse("Invalid value for count.")
-    points = estimate_points(
-        asked.actor, tenant=asked.tenant, program=program, product_type_id=product_type_id, parameters=parameters
+    work = begin(
+        lambda: estimate_points(
+            asked.actor, tenant=asked.tenant, program=program, product_type_id=product_type_id, parameters=parameters
+        )
     )
+    try:
+        points = work.result(timeout=ANSWER_SECONDS)
+    except OutOfTime:
+        work.cancel()
+        raise not_known_yet() from None
     return {"points": {"current": points, "latest": None, "latestEffectiveDate": None}}
 
 
