@@ -54,8 +54,8 @@ def register_tables() -> None:
     # Credentials: a tenant's role has no right on these tables at all.
     register_table("gateway_apiuser", operator=READ_WRITE + ", DELETE", tenant_rule=NOBODYS)
     register_table("gateway_upstreamlane", operator=READ_WRITE + ", DELETE")
-    register_table("gateway_upstreamcall", operator=READ_WRITE + ", DELETE")
-    register_table("gateway_upstreamturn", operator=READ_WRITE + ", DELETE")
+    register_table("gateway_upstreamcall", operator=READ_WRITE + ", DELETE", tenant_rule=NOBODYS)
+    register_table("gateway_upstreamturn", operator=READ_WRITE + ", DELETE", tenant_rule=NOBODYS)
     register_table("gateway_program", operator=READ_WRITE)
     register_table(
         "gateway_programaccount",
