@@ -145,7 +145,7 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 
 SECURE_SSL_REDIRECT = not FLEXGATE_DEBUG
-SECURE_REDIRECT_EXEMPT = [r"(?i)^api/", r"(?i)^es/", r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"(?i)^api/", r"(?i)^es(/|$)", r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 0 if FLEXGATE_DEBUG else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not FLEXGATE_DEBUG
 # How many proxies of ours stand in front: their X-Forwarded-For and X-Forwarded-Proto are believed, nobody else's.

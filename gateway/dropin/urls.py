@@ -4,8 +4,14 @@ from django.urls import re_path
 
 from gateway.dropin.views import answer_call, log_in, revoke
 
+
+def any_case(path: str) -> str:
+    """A pattern for `path` in any case, each slash once or more. Not `(?i)`: Django can't reverse other routes beside one."""
+    return "".join("/+" if char == "/" else f"[{char}{char.upper()}]" if char.isalpha() else char for char in path)
+
+
 urlpatterns = [
-    re_path(r"(?i)^/*api/+v1/+oauth/+token/*$", log_in),
-    re_path(r"(?i)^/*api/+v1/+oauth/+revoke_token/*$", revoke),
-    re_path(r"(?i)^/*es(?:/.*)?$", answer_call),
+    re_path(rf"^/*{any_case('api/v1/oauth/token')}/*$", log_in),
+    re_path(rf"^/*{any_case('api/v1/oauth/revoke_token')}/*$", revoke),
+    re_path(rf"^/*{any_case('es')}(?:/.*)?$", answer_call),
 ]

@@ -15,8 +15,10 @@ from gateway.provisioning.moves import remove_hardware, transfer_entitlements
 from gateway.provisioning.switch import NOT_TO_REACTIVATE, reactivate_entitlement, stop_entitlement
 from gateway.provisioning.update import update_entitlement
 from tenants.context import acting_as
+from tenants.problems import Problem
 
-NOT_REACTIVATED = "The entitlement cannot be reactivated."
+UNABLE = "Unable to update the entitlement."
+NOT_REACTIVATED = "It is active already."
 NOT_STOPPED = {"errorCode": -1, "message": "Entitlement is not stopped."}  # Ansible reads errorCode
 
 
@@ -112,6 +114,11 @@ def _serials_of(asked: Asked) -> list[str]:
 
 
 def _change(asked: Asked, row: Entitlement, values: Mapping[str, Any], verb: Verb) -> dict[str, Any]:
-    write_once(asked, {"serial": row.serial_number, **values}, verb)
+    try:
+        write_once(asked, {"serial": row.serial_number, **values}, verb)
+    except Problem as problem:
+        # Ansible's entitlements_update takes any other text of a failed stop or reactivate for success.
+        problem.detail = f"{UNABLE} {problem.detail}"
+        raise
     with acting_as(asked.actor):
         return {"entitlements": read_entitlements(asked.actor, [row.serial_number])}
