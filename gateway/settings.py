@@ -210,6 +210,10 @@ FLEXGATE_DROPIN = env.bool("FLEXGATE_DROPIN", default=True)
 FLEXGATE_DROPIN_HOSTS = env.list(
     "FLEXGATE_DROPIN_HOSTS", default=["support.fortinet.com", "customerapiauth.fortinet.com"]
 )
+# FortiFlex's Python samples give up after 20 s: by then they have been told, if only to ask again.
+FLEXGATE_DROPIN_SECONDS = env.float("FLEXGATE_DROPIN_SECONDS", default=14.0)
+if not 1 <= FLEXGATE_DROPIN_SECONDS <= 55:
+    raise ImproperlyConfigured("FLEXGATE_DROPIN_SECONDS is the time for an answer in seconds: 1 to 55.")
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "tenants.authentication.BearerAuthentication",

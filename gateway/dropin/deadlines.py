@@ -1,6 +1,6 @@
 """Work that may take longer than a client waits: it goes on in a thread of its own when its request has to answer.
 
-FortiFlex's Python samples give up after 20 seconds, so every answer is given within ANSWER_SECONDS.
+FortiFlex's Python samples give up after 20 seconds, so every answer is given within FLEXGATE_DROPIN_SECONDS.
 """
 
 import contextvars
@@ -15,18 +15,28 @@ from typing import TypeVar
 from django.conf import settings
 from django.db import close_old_connections
 
-ANSWER_SECONDS = 14.0
 T = TypeVar("T")
+
+
+class NoPlace(Exception):
+    """As many works are under way as may be: whoever comes now is told to come again."""
+
+
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
+_under_way = 0
 
-__all__ = ["ANSWER_SECONDS", "OutOfTime", "begin", "seconds_until"]
+__all__ = ["NoPlace", "OutOfTime", "begin", "seconds_until"]
 
 
 def begin(work: Callable[[], T]) -> "Future[T]":
-    """Start `work`, with the request's id and address. With FLEXGATE_WAITING_THREADS=0 the caller's own thread does it, to its end."""
+    """Start `work`, with the request's id and address. NoPlace where FLEXGATE_WAITING_THREADS are under way: nothing queues here.
+
+    With FLEXGATE_WAITING_THREADS=0 the caller's own thread does it, to its end.
+    """
     if not settings.FLEXGATE_WAITING_THREADS:
         return _do_here(work)
+    _take_place()
     return _threads().submit(contextvars.copy_context().run, functools.partial(_do_there, work))
 
 
@@ -50,6 +60,21 @@ def _do_there(work: Callable[[], T]) -> T:
         return work()
     finally:
         close_old_connections()
+        _give_place_back()
+
+
+def _take_place() -> None:
+    global _under_way
+    with _lock:
+        if _under_way >= settings.FLEXGATE_WAITING_THREADS:
+            raise NoPlace
+        _under_way += 1
+
+
+def _give_place_back() -> None:
+    global _under_way
+    with _lock:
+        _under_way -= 1
 
 
 def _threads() -> ThreadPoolExecutor:

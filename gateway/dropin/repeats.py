@@ -15,8 +15,10 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+
 from gateway.dropin.body import canonical
-from gateway.dropin.deadlines import ANSWER_SECONDS, OutOfTime, begin, seconds_until
+from gateway.dropin.deadlines import NoPlace, OutOfTime, begin, seconds_until
 from gateway.dropin.envelope import not_known_yet
 from gateway.dropin.findings import (
     definite_refusal,
@@ -67,7 +69,7 @@ def write_once(asked: Asked, values: Mapping[str, Any], verb: Verb) -> Operation
     `values` are the checked fields, by which a repeated request is known. Problems: what refused it, or 503 where it is not known yet.
     """
     key = repeat_key(asked, values)
-    with _turn_of(key, time.monotonic() + ANSWER_SECONDS) as turn:
+    with _turn_of(key, time.monotonic() + settings.FLEXGATE_DROPIN_SECONDS) as turn:
         while (earlier := find_open_or_unclaimed(asked, key)) is not None:
             if earlier.settled_at is not None and not still_stands(asked, earlier):
                 hand_over(earlier)  # nobody can be given it any more
@@ -125,13 +127,15 @@ def _carry_out(turn: _Turn, verb: Verb, manner: Manner) -> Outcome | None:
         if left <= 0:
             raise not_known_yet()
         timed = Manner(wait_seconds=max(left - VERB_MARGIN, 0.1), repeat_key=manner.repeat_key)
-        work = begin(lambda timed=timed: verb(timed))  # type: ignore[misc] # mypy can't infer a lambda's default
+        try:
+            work = begin(lambda timed=timed: verb(timed))  # type: ignore[misc] # mypy can't infer a lambda's default
+        except NoPlace:
+            raise not_known_yet(retry_after=2) from None
         try:
             return work.result(timeout=left)
         except OutOfTime:
-            if not work.cancel():
-                turn.kept = True
-                work.add_done_callback(lambda _: turn.give_back())
+            turn.kept = True
+            work.add_done_callback(lambda _: turn.give_back())
             raise not_known_yet() from None
         except Problem as problem:
             # What follows a write by itself (the text of new hardware) is soon done.

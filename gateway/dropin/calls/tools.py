@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from django.conf import settings
+
 from gateway.catalogue import find_product_type, form_of, product_types
-from gateway.dropin.deadlines import ANSWER_SECONDS, OutOfTime, begin
+from gateway.dropin.deadlines import NoPlace, OutOfTime, begin
 from gateway.dropin.envelope import not_known_yet, refuse
 from gateway.dropin.places import NO_PROGRAM, Asked
 from gateway.provisioning.estimates import estimate_points
@@ -21,16 +23,19 @@ def calculate(asked: Asked) -> dict[str, Any]:
     product = find_product_type(reached[0].api_user.api_url, product_type_id)
     if count is not None and (count < 1 or (count > 1 and form_of(product, product_type_id) == "cloud")):
         raise refuse("Invalid value for count.")
-    work = begin(
-        lambda: estimate_points(
-            asked.actor, tenant=asked.tenant, program=program, product_type_id=product_type_id, parameters=parameters
-        )
-    )
     try:
-        points = work.result(timeout=ANSWER_SECONDS)
-    except OutOfTime:
-        work.cancel()
-        raise not_known_yet() from None
+        work = begin(
+            lambda: estimate_points(
+                asked.actor,
+                tenant=asked.tenant,
+                program=program,
+                product_type_id=product_type_id,
+                parameters=parameters,
+            )
+        )
+        points = work.result(timeout=settings.FLEXGATE_DROPIN_SECONDS)
+    except (NoPlace, OutOfTime):
+        raise not_known_yet(retry_after=2) from None
     return {"points": {"current": points, "latest": None, "latestEffectiveDate": None}}
 
 
