@@ -27,8 +27,7 @@ from gateway.operations import (
     settle_unknown,
 )
 from gateway.provisioning.draining import api_users_with_a_queue, drain_queue
-from gateway.provisioning.senders import read_operation
-from gateway.provisioning.sending import settle_stored
+from gateway.provisioning.sending import read_operation, settle_stored
 from gateway.provisioning.writes.registry import WRITES
 from gateway.provisioning.writes.write import Finding, NotOurs, Verdict, WrongAnswer
 from gateway.upstream import client_for

@@ -42,9 +42,11 @@ class GatedSession:
                 call_seconds=self.call_seconds,
                 writes=writes,
             ) as turn,
-            _watched(turn),
         ):
-            yield GatedPassage(self, turn, path)
+            if turn is None:
+                raise AssertionError("a turn without a claim is always had")
+            with _watched(turn):
+                yield GatedPassage(self, turn, path)
 
 
 @contextmanager

@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
+
+from django.db import transaction
 
 from gateway.gate.limits import Asker, GateClosed, Standing, Why, count_calls, full_window, seconds_of
 from gateway.gate.queue import place_in_line, someone_waits, stand_in_line, step_out
@@ -33,9 +36,11 @@ class Turn:
     lease_ends: datetime
     lane: UpstreamLane
     call_id: int | None
+    claimed: Any = None
     records: list[tuple[int, CallRecord]] = field(default_factory=list)
     failures: int = 0
     closing: tuple[int, str, Why] | None = None
+    given_back: bool = False
 
     def record(self, call: CallRecord) -> None:
         """What came of the request that was about to be made; written when the lane is given back, or before the next request."""
@@ -51,6 +56,13 @@ class Turn:
                 self.call_id = _announce(self.api_user, self.asker, self.lease_ends)
 
     def give_back(self) -> None:
+        if not self.given_back:
+            with acting_as(GATE):
+                self.give_back_here()
+            self._after_giving_back()
+
+    def give_back_here(self) -> None:
+        """As part of the caller's transaction, which saves one of our own; what is rolled back is given back later."""
         with acting_as(GATE):
             self._write_records()
             if self.call_id is not None:  # announced, and never made
@@ -61,6 +73,10 @@ class Turn:
                 until = clock.now() + timedelta(seconds=seconds)
                 changed |= {"closed_until": until, "closed_reason": f"{why}: {reason}"[:100]}
             UpstreamLane.objects.filter(api_user=self.api_user, holder=self.holder).update(**changed)
+        transaction.on_commit(self._after_giving_back)
+
+    def _after_giving_back(self) -> None:
+        self.given_back = True
         freed = _freed[self.api_user.id]
         with freed:
             freed.notify_all()
@@ -88,51 +104,58 @@ def take_turn(
     call_seconds: float,
     writes: bool,
     stands_for: Callable[[], UUID | None] | None = None,
-) -> Iterator[Turn]:
+    claim: Callable[[], Any] = lambda: True,
+) -> Iterator[Turn | None]:
     """The lane for one call. GateClosed if it can't be had in `wait_seconds`, at once where that is certain.
 
-    `stands_for` = whom this turn is for, asked again at every look: who drains a queue serves the tenant whose turn it is when the
-    lane is free, not the one whose turn it was when it began to wait.
+    `claim` is what must be true and written down in the same transaction that takes the lane; where it finds nothing to do the lane
+    stays free and the block gets None. `stands_for` = whom this turn is for, asked again at every look: who drains a queue serves the
+    tenant whose turn it is when the lane is free, not the one whose turn it was when it began to wait.
     """
     refuse_open_context("A call of FortiFlex")
-    turn = _wait_for_turn(api_user, asker, wait_seconds, call_seconds, writes=writes, stands_for=stands_for)
+    wish = _Wish(api_user, asker, call_seconds, writes, claim, stands_for)
+    turn = _wait_for_turn(wish, wait_seconds)
     try:
         yield turn
     finally:
-        turn.give_back()
+        if turn is not None:
+            turn.give_back()
 
 
-def _wait_for_turn(
-    api_user: ApiUser,
-    asker: Asker,
-    wait_seconds: float,
-    call_seconds: float,
-    *,
-    writes: bool,
-    stands_for: Callable[[], UUID | None] | None,
-) -> Turn:
-    turn_id, ends_at, in_line, looks = ids.new_id(), time.monotonic() + wait_seconds, False, 0
+@dataclass(slots=True)
+class _Wish:
+    api_user: ApiUser
+    asker: Asker
+    call_seconds: float
+    writes: bool
+    claim: Callable[[], Any]
+    stands_for: Callable[[], UUID | None] | None
+    id: UUID = field(default_factory=ids.new_id)
+
+
+def _wait_for_turn(wish: _Wish, wait_seconds: float) -> Turn | None:
+    ends_at, in_line, looks = time.monotonic() + wait_seconds, False, 0
     try:
         while True:
             left = ends_at - time.monotonic()
             with acting_as(GATE):
-                if stands_for is not None:
-                    asker = Asker(asker.standing, stands_for())
-                found, before = _try(api_user, asker, turn_id, call_seconds, writes=writes, may_wait=left > 0)
-            if isinstance(found, Turn):
+                if wish.stands_for is not None:
+                    wish.asker = Asker(wish.asker.standing, wish.stands_for())
+                found, before = _try(wish, in_line=in_line, may_wait=left > 0)
+            if not isinstance(found, GateClosed):
                 in_line = False
                 return found
             in_line = in_line or left > 0
             # A closed gate or a full window opens at a known time: who can't wait that long is told at once.
             pause = _next_pause(found, before, looks)
-            if (pause if found.why is Why.QUEUE else found.seconds) > left:
+            if found.why is Why.PROBE or (pause if found.why is Why.QUEUE else found.seconds) > left:
                 raise found
             looks += 1
-            _sleep(api_user, min(pause, left), wake=before <= 1)
+            _sleep(wish.api_user, min(pause, left), wake=before <= 1)
     finally:
         if in_line:
             with acting_as(GATE):
-                step_out(turn_id)
+                step_out(wish.id)
 
 
 def _next_pause(found: GateClosed, before: int, looks: int) -> float:
@@ -152,37 +175,41 @@ def _sleep(api_user: ApiUser, seconds: float, *, wake: bool) -> None:
         freed.wait(seconds)
 
 
-def _try(
-    api_user: ApiUser, asker: Asker, turn_id: UUID, call_seconds: float, *, writes: bool, may_wait: bool
-) -> tuple["Turn | GateClosed", int]:
+def _try(wish: _Wish, *, in_line: bool, may_wait: bool) -> tuple["Turn | GateClosed | None", int]:
     """The lane for us, or why not and how many go before us. One short transaction; the row lock makes looking and taking one step."""
-    lane = _lock_lane(api_user)
-    now = clock.now()
-    closed = _why_closed(lane, now, writes=writes)
+    api_user, asker = wish.api_user, wish.asker
+    lane, now = _lock_lane(api_user), clock.now()
+    closed = _why_closed(lane, now, writes=wish.writes)
     if closed is not None:
         return closed, 0
     counts = count_calls(api_user.id, now)
     before, held = 0, lane.held_until is not None and lane.held_until > now
     if held or someone_waits(api_user, now):
-        stand_in_line(api_user, turn_id, asker, now + ALIVE)
+        in_line = True
+        stand_in_line(api_user, wish.id, asker, now + ALIVE)
         # Those who stand higher but have used up their part of the windows don't hold us up.
         standings = [s for s in Standing if s <= asker.standing and not full_window(api_user, counts, s, now)]
-        before = place_in_line(api_user, turn_id, now, [*standings, int(asker.standing)])
+        before = place_in_line(api_user, wish.id, now, [*standings, int(asker.standing)])
         if not may_wait:
-            step_out(turn_id)
+            step_out(wish.id)
     full = full_window(api_user, counts, asker.standing, now)
     if full is not None:
         return full, before
     if held or before:
         reason = f"{before} others are before this one." if before else "Another call of this API user is under way."
         return GateClosed(reason, seconds=2, why=Why.QUEUE), before
-    step_out(turn_id)
+    if in_line:
+        step_out(wish.id)
+    claimed = wish.claim()
+    if claimed is None:
+        return None, 0
     lane.holder = ids.new_id()
-    lane.held_until = now + timedelta(seconds=call_seconds + LEASE_MARGIN)
+    lane.held_until = now + timedelta(seconds=wish.call_seconds + LEASE_MARGIN)
     lane.save(update_fields=["holder", "held_until"])
     call_id = _announce(api_user, asker, lane.held_until)
-    ends_at = time.monotonic() + call_seconds
-    return Turn(api_user, asker, lane.holder, ends_at, lane.held_until, lane, call_id, failures=lane.failures), 0
+    ends_at = time.monotonic() + wish.call_seconds
+    turn = Turn(api_user, asker, lane.holder, ends_at, lane.held_until, lane, call_id, claimed, failures=lane.failures)
+    return turn, 0
 
 
 def _lock_lane(api_user: ApiUser) -> UpstreamLane:

@@ -6,13 +6,13 @@ from uuid import UUID
 
 from django.db import connection
 
-from gateway.gate import Asker, GateClosed, Standing, Turn, Why
+from gateway.gate import Asker, GateClosed, Standing, Why
 from gateway.gate.limits import HOUR
 from gateway.gate.queue import SERVED
 from gateway.models import ApiUser, Operation
 from gateway.operations import JOURNAL
 from gateway.provisioning.estimates import price_creation
-from gateway.provisioning.sending import in_turn, send_in_turn
+from gateway.provisioning.sending import Claimed, claim_for_sending, in_turn
 from tenants import clock
 from tenants.context import acting_as
 
@@ -45,10 +45,12 @@ class Drainer:
         self.chosen = row[0] if row else None
         return row[1] if row else None
 
-    def send_chosen(self, turn: Turn) -> None:
-        if self.chosen is not None:
-            self.sent.append(self.chosen)
-            send_in_turn(self.chosen, turn)
+    def claim(self) -> Claimed | None:
+        """The chosen one, in the transaction that takes the lane. What may not be sent any more has ended with it."""
+        if self.chosen is None:
+            return None
+        self.sent.append(self.chosen)
+        return claim_for_sending(self.chosen)
 
 
 def drain_queue(api_user: ApiUser, *, seconds: float, wait_seconds: float = 20.0) -> list[UUID]:
@@ -67,7 +69,7 @@ def drain_queue(api_user: ApiUser, *, seconds: float, wait_seconds: float = 20.0
                 api_user,
                 Asker(standing, row.tenant_id),
                 wait_seconds=wait_seconds,
-                work=drainer.send_chosen,
+                claim=drainer.claim,
                 stands_for=drainer.choose,
             )
         except GateClosed as closed:

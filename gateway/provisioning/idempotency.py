@@ -13,6 +13,7 @@ from gateway.models import Operation
 from gateway.operations import JOURNAL, Plan, may_try_again, plan_operation, reopen_operation
 from gateway.provisioning.manner import AS_USUAL, IdempotencyKey, Manner
 from gateway.provisioning.senders import send_within
+from gateway.provisioning.sending import read_operation
 from gateway.provisioning.standing import refuse_over_limits
 from tenants import clock
 from tenants.actors import Actor, ActorKind
@@ -87,11 +88,10 @@ def start_operation(actor: Actor, plan: Plan, *, manner: Manner, earlier: Operat
 
 def carry_out(outcome: Outcome, manner: Manner) -> Outcome:
     """Send what was planned, outside every context, unless the worker is to; wait for it as long as the caller wants."""
+    operation = read_operation(outcome.operation.id)
     if outcome.replayed or manner.deferred:
-        with acting_as(JOURNAL):
-            row = Operation.objects.select_related("tenant").get(id=outcome.operation.id)
-        return Outcome(row, outcome.replayed)
-    return Outcome(send_within(outcome.operation.id, manner.wait_seconds))
+        return Outcome(operation, outcome.replayed)
+    return Outcome(send_within(operation, manner.wait_seconds))
 
 
 def replay_of(earlier: Operation | None) -> Outcome | None:

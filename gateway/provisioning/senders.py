@@ -5,7 +5,6 @@ import functools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as OutOfTime
-from uuid import UUID
 
 from django.conf import settings
 from django.db import close_old_connections
@@ -13,44 +12,39 @@ from django.db import close_old_connections
 from gateway.gate.waiting import enter_waiting_room, leave_waiting_room
 from gateway.models import Operation
 from gateway.operations import JOURNAL, leave_to_worker, lock_planned
-from gateway.provisioning.sending import send_operation
+from gateway.provisioning.sending import read_operation, send_operation
 from tenants.context import acting_as
 
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 
 
-def send_within(operation_id: UUID, seconds: float) -> Operation:
+def send_within(operation: Operation, seconds: float) -> Operation:
     """Send a planned operation; the row as it stands when it is settled or `seconds` are over, whichever comes first.
 
     Where as many threads wait as may, it is left to the worker at once. With FLEXGATE_WAITING_THREADS=0 the caller's own thread sends.
     """
     if not settings.FLEXGATE_WAITING_THREADS:
-        return send_operation(operation_id, wait_seconds=seconds)
+        return send_operation(operation, wait_seconds=seconds)
     if not enter_waiting_room():
         with acting_as(JOURNAL):
-            row = lock_planned(operation_id)
+            row = lock_planned(operation.id)
             if row is not None:
                 leave_to_worker(row)
-        return read_operation(operation_id)
+        return read_operation(operation.id)
     # The request's id and address go along: the same id stands in log, audit, journal and the answer.
-    job = functools.partial(contextvars.copy_context().run, _send, operation_id, seconds)
+    job = functools.partial(contextvars.copy_context().run, _send, operation, seconds)
     future = _senders().submit(job)
     try:
         return future.result(timeout=seconds)
     except OutOfTime:
-        return read_operation(operation_id)
+        return read_operation(operation.id)
 
 
-def read_operation(operation_id: UUID) -> Operation:
-    with acting_as(JOURNAL):
-        return Operation.objects.select_related("tenant", "api_user").get(id=operation_id)
-
-
-def _send(operation_id: UUID, seconds: float) -> Operation:
+def _send(operation: Operation, seconds: float) -> Operation:
     close_old_connections()
     try:
-        return send_operation(operation_id, wait_seconds=seconds)
+        return send_operation(operation, wait_seconds=seconds)
     finally:
         leave_waiting_room()
         close_old_connections()

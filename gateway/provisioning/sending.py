@@ -1,7 +1,8 @@
 """Send a planned operation and settle it. The journal commits before the call; no transaction is open while it is under way."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -37,30 +38,44 @@ from tenants.secrets import SecretUnreadable
 log = structlog.get_logger("flexgate.operations")
 FOLLOWUPS_AT_ONCE = 2  # more than these wait for the worker, so that an answer does not take minutes
 PROBE_WAIT = 5.0
-T = TypeVar("T")
 
 
-def send_operation(operation_id: UUID, *, wait_seconds: float = INTERACTIVE_WAIT) -> Operation:
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    operation: Operation
+    attempt: Attempt
+
+
+@dataclass(slots=True)
+class Sent:
+    """The operation as it stands after sending, and what was planned to follow."""
+
+    operation: Operation
+    followups: list[UUID] = field(default_factory=list)
+
+
+def send_operation(operation: Operation, *, wait_seconds: float = INTERACTIVE_WAIT) -> Operation:
     """Send a planned operation, once, and settle what came of it; the row as it stands then. Somebody else's is left to them.
 
     It stays planned until the lane is ours. Whom the queue keeps waiting longer than `wait_seconds` leaves it to the worker; where the
     gate is shut for longer, it ends as not done and says when to come again.
     """
-    operation = _read(operation_id)
-    if operation.state != Operation.State.PLANNED:
-        return operation
     standing = Standing.BACKGROUND if operation.background else Standing.PEOPLE
-    asker = Asker(standing, operation.tenant_id)
     try:
-        followups = in_turn(
-            operation.api_user, asker, wait_seconds=wait_seconds, work=lambda turn: send_in_turn(operation_id, turn)
+        sent = in_turn(
+            operation.api_user,
+            Asker(standing, operation.tenant_id),
+            wait_seconds=wait_seconds,
+            claim=lambda: claim_for_sending(operation.id),
         )
     except GateClosed as closed:
-        _end_or_leave(operation_id, closed)
-        return _read(operation_id)
-    for followup in followups[:FOLLOWUPS_AT_ONCE]:
-        send_operation(followup, wait_seconds=wait_seconds)
-    return _read(operation_id)
+        _end_or_leave(operation.id, closed)
+        sent = None
+    if sent is None:
+        return read_operation(operation.id)
+    for followup in sent.followups[:FOLLOWUPS_AT_ONCE]:
+        send_operation(read_operation(followup), wait_seconds=wait_seconds)
+    return sent.operation
 
 
 def in_turn(
@@ -68,10 +83,13 @@ def in_turn(
     asker: Asker,
     *,
     wait_seconds: float,
-    work: Callable[[Turn], T],
+    claim: Callable[[], "Claimed | None"],
     stands_for: Callable[[], UUID | None] | None = None,
-) -> T:
-    """Do `work` with the lane in hand. After a silence a read goes first: a write into it would most likely end unknown. GateClosed."""
+) -> Sent | None:
+    """Send what `claim` finds, the lane in hand; None if it found nothing. GateClosed where the lane can't be had.
+
+    After a silence of FortiFlex a read goes first: a write into it would most likely end unknown.
+    """
     for probed in (False, True):
         try:
             with take_turn(
@@ -81,8 +99,9 @@ def in_turn(
                 call_seconds=CALL_SECONDS,
                 writes=True,
                 stands_for=stands_for,
+                claim=claim,
             ) as turn:
-                return work(turn)
+                return None if turn is None else _send(turn.claimed, turn)
         except GateClosed as closed:
             if probed or closed.why is not Why.PROBE:
                 raise
@@ -95,34 +114,38 @@ def in_turn(
     raise AssertionError("unreachable")
 
 
-def send_in_turn(operation_id: UUID, turn: Turn) -> list[UUID]:
-    """Claim the operation and send it, the lane in hand; the ids of what follows."""
+def claim_for_sending(operation_id: UUID) -> Claimed | None:
+    """planned → sent with the attempt's row, or its end where it may not be sent any more. In the transaction that takes the lane."""
     with acting_as(JOURNAL):
         operation = claim_planned(operation_id)
         if operation is None:
-            return []
+            return None
         if (failure := why_unsendable(operation)) is not None:
             _settle_failure(operation, failure)
-            return []
-        attempt = _open_attempt(operation)
+            return None
+        return Claimed(operation, _open_attempt(operation))
+
+
+def _send(claimed: Claimed, turn: Turn) -> Sent:
+    operation, attempt = claimed.operation, claimed.attempt
     try:
         answer = WRITES[operation.kind].send(client_for(operation.api_user, turn=turn), attempt.request)
     except NotDone as error:
-        _close_not_done(operation, attempt, error)
+        return _close_not_done(operation, attempt, error, turn)
     except SecretUnreadable as error:
-        _close_not_done(operation, attempt, NotSent(str(error)))
+        return _close_not_done(operation, attempt, NotSent(str(error)), turn)
     except OutcomeUnknown as error:
         with acting_as(JOURNAL):
             finish_attempt(attempt, outcome=error.reason, exchange=error.exchange)
             row = lock_unsettled(operation.id, attempt=attempt.number)
             if row is not None:
                 settle_unknown(row, reason=f"{error.reason}: {error}")
-    else:
-        return _close_answered(operation, attempt, answer)
-    return []
+            turn.give_back_here()
+        return Sent(row or read_operation(operation.id))
+    return _close_answered(operation, attempt, answer, turn)
 
 
-def _read(operation_id: UUID) -> Operation:
+def read_operation(operation_id: UUID) -> Operation:
     with acting_as(JOURNAL):
         return Operation.objects.select_related("tenant", "api_user").get(id=operation_id)
 
@@ -163,7 +186,7 @@ def _open_attempt(operation: Operation) -> Attempt:
     )
 
 
-def _close_not_done(operation: Operation, attempt: Attempt, error: NotDone) -> None:
+def _close_not_done(operation: Operation, attempt: Attempt, error: NotDone, turn: Turn) -> Sent:
     product_type_id = operation.intent.get("product_type_id")
     product = find_product_type(operation.api_user.api_url, product_type_id) if product_type_id else None
     failure = explain_failure(error, kind=operation.kind, product=product)
@@ -172,18 +195,23 @@ def _close_not_done(operation: Operation, attempt: Attempt, error: NotDone) -> N
         row = lock_unsettled(operation.id, attempt=attempt.number)
         if row is not None:
             _settle_failure(row, failure)
+        turn.give_back_here()
+    return Sent(row or read_operation(operation.id))
 
 
-def _close_answered(operation: Operation, attempt: Attempt, answer: Answer[Any]) -> list[UUID]:
-    """The ids of the operations that follow. An answer that can't be stored as ours leaves the outcome to a person."""
+def _close_answered(operation: Operation, attempt: Attempt, answer: Answer[Any], turn: Turn) -> Sent:
+    """An answer that can't be stored as ours leaves the outcome to a person."""
     try:
         with acting_as(JOURNAL):
             finish_attempt(attempt, outcome="answered", exchange=answer.exchange)
             row = lock_unsettled(operation.id, attempt=attempt.number)
             if row is None:
                 note_late_answer(operation, attempt, answer.value)
-                return []
-            return settle_stored(row, WRITES[row.kind].store(row, answer.value))
+                followups = []
+            else:
+                followups = settle_stored(row, WRITES[row.kind].store(row, answer.value))
+            turn.give_back_here()
+        return Sent(row or read_operation(operation.id), followups)
     except (NotOurs, WrongAnswer, LookupError) as error:
         log.warning("answer not stored", operation=str(operation.id), reason=str(error))
         with acting_as(JOURNAL):
@@ -192,7 +220,7 @@ def _close_answered(operation: Operation, attempt: Attempt, answer: Answer[Any])
             if row is not None:
                 # What somebody owns is for a person; what the mirror does not know yet, the next look may.
                 settle_unknown(row, reason=f"answered: {error}", look_again=not isinstance(error, NotOurs))
-        return []
+        return Sent(row or read_operation(operation.id))
 
 
 def settle_stored(operation: Operation, stored: Stored) -> list[UUID]:

@@ -1,44 +1,17 @@
 """The walls around real processes: what is revoked in one is refused in the other; slow and strange clients; planted secrets."""
 
-import os
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 
-from gateway.processes.tree import Tree
 from tests.databases import OwnDatabase
+from tests.end_to_end.processes import web
 from tests.people import make_client, make_people
-
-ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-@contextmanager
-def web(database: OwnDatabase, log: Path) -> Iterator[str]:
-    """One web process as `serve` starts it; its base URL."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, **database.environment, "PYTHONPATH": str(ROOT), "FLEXGATE_LOG_LEVEL": "INFO"}
-    command = Tree("127.0.0.1", port).children[0].command
-    with log.open("wb") as written:
-        process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=written, stderr=written)
-    try:
-        for _ in range(300):
-            try:
-                httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=1)
-                break
-            except httpx.HTTPError:
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @pytest.fixture

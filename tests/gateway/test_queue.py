@@ -41,6 +41,7 @@ def serve_in_order(place: SandboxWorld, askers: list[tuple[str, Asker]]) -> list
         try:
             with take_turn(place.api_user, asker, wait_seconds=20, call_seconds=5, writes=False) as turn:
                 served.append(name)
+                assert turn is not None
                 turn.record(CallRecord("programs/list", "ok", False, 200, 1))
         finally:
             connections.close_all()
@@ -159,6 +160,7 @@ def test_a_write_that_comes_while_the_worker_waits_is_not_behind_the_flood(crowd
         call_seconds=30,
         writes=False,
     ) as turn:
+        assert turn is not None
         turn.record(CallRecord("programs/list", "ok", False, 200, 1))
         drained: list[Any] = []
 
