@@ -120,6 +120,7 @@ def _write_exactly(value: Any) -> Any:
 
 def _answer(status: int, content: Any, headers: Mapping[str, str] | None = None) -> HttpResponse:
     response = HttpResponse(dump(content), status=status, content_type="application/json; charset=utf-8")
+    response["Content-Length"] = str(len(response.content))  # the server would send it in chunks
     for name, value in (headers or {}).items():
         if name != "WWW-Authenticate":  # FortiFlex sends none, and it would name us
             response[name] = value

@@ -1,6 +1,6 @@
 """Lost answers, repeated requests and equal ones: nothing is lost, nothing doubled, and what was wanted three times is there three times.
 
-Real processes: the web server as `serve` starts it, the sandbox on a socket with its faults, and clients that behave as Fortinet's do.
+Real commits, threads and sockets: the sandbox with its faults, and clients that behave as Fortinet's do.
 """
 
 import json
@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -32,8 +31,8 @@ CREATE = "entitlements/vm/create"
 
 
 @pytest.fixture
-def stand(own_database: OwnDatabase, tmp_path: Path) -> Iterator[Stand]:
-    with stand_up(own_database, tmp_path / "web") as stand:
+def stand(own_database: OwnDatabase) -> Iterator[Stand]:
+    with stand_up() as stand:
         yield stand
 
 
@@ -280,8 +279,8 @@ def test_a_process_that_dies_while_it_waits_leaves_the_turn_to_the_next(
     assert len(stand.operations()) == 1
 
 
-def test_no_more_wait_than_may_and_the_others_are_told_at_once(own_database: OwnDatabase, tmp_path: Path) -> None:
-    with stand_up(own_database, tmp_path / "web", waiting_threads=2) as stand:
+def test_no_more_wait_than_may_and_the_others_are_told_at_once(own_database: OwnDatabase) -> None:
+    with stand_up(waiting_threads=2) as stand:
         token = stand.access_token(stand.people.acme)
         stand.server.sandbox.plan_fault(CREATE, "timeout", when="after")
         started = time.monotonic()
