@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from gateway.access_tokens import forget_token
-from gateway.fortiflex.auth import log_in
+from gateway.access_tokens import AccessTokens, forget_token
+from gateway.fortiflex.auth import AccessToken, log_in
 from gateway.fortiflex.errors import LoginRefused, NotDone
+from gateway.gate import Asker, GateClosed, Standing, take_turn
+from gateway.gate.records import CallRecord
 from gateway.models import ApiUser, UpstreamLane
 from gateway.upstream import shared_http
 from tenants import ids
@@ -18,6 +20,7 @@ from tenants.secrets import SecretUnreadable, decrypt_text, encrypt_text, is_cur
 
 DEFAULT_API_URL = "https://support.fortinet.com/ES/api/fortiflex/v2"
 DEFAULT_AUTH_URL = "https://customerapiauth.fortinet.com/api/v1/oauth/token/"
+PROOF_WAIT = 15.0
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -55,9 +58,36 @@ def save_api_user(actor: Actor, *, name: str, fields: ApiUserFields) -> tuple[Ap
         raise invalid("/password", "A new API user needs its username and password.")
     if moved and not created and fields.password is None:
         raise invalid("/password", "Enter the password again: it would be sent to another URL or for another user.")
-    if fields.password is not None:
-        _prove(row, fields.password)
-        row.password_encrypted = encrypt_text(fields.password, bound_to=f"api_user:{row.id}:password")
+    if fields.password is None:
+        _store(actor, row, before, changed_password=False)
+    elif created:
+        token = _prove(row, fields.password)
+        _store(actor, row, before, changed_password=True)
+        _begin_anew(row, token)
+    else:
+        # The login ends the live token, so nobody may be under way with it.
+        try:
+            with take_turn(
+                row, Asker(Standing.PEOPLE), wait_seconds=PROOF_WAIT, call_seconds=30, writes=False, logs_in=True
+            ) as turn:
+                token = _prove(row, fields.password)
+                if turn is not None:
+                    turn.record(CallRecord("oauth/token", "ok", False, 200, 0))
+                _store(actor, row, before, changed_password=True)
+                _begin_anew(row, token)
+        except GateClosed as closed:
+            detail = "This API user is in the middle of a call, so its credentials can't be proven. Try again."
+            raise Problem("upstream_busy", detail, headers={"Retry-After": str(closed.seconds)}) from None
+    return row, created
+
+
+def _begin_anew(row: ApiUser, token: AccessToken) -> None:
+    forget_token(row)
+    AccessTokens(shared_http()).keep(row, token)
+
+
+def _store(actor: Actor, row: ApiUser, before: dict[str, object] | None, *, changed_password: bool) -> None:
+    created, name = before is None, row.name
     with acting_as(actor):
         row.save(force_insert=created)
         UpstreamLane.objects.get_or_create(api_user=row)
@@ -68,11 +98,8 @@ def save_api_user(actor: Actor, *, name: str, fields: ApiUserFields) -> tuple[Ap
             subject_key=name,
             tenant_id=None,  # how the operator reaches FortiFlex is no tenant's matter, served alone or not
             before=before,
-            after=describe_api_user(row) | {"password": "changed" if fields.password else "as before"},
+            after=describe_api_user(row) | {"password": "changed" if changed_password else "as before"},
         )
-    if fields.password is not None:
-        forget_token(row)
-    return row, created
 
 
 def read_password(api_user: ApiUser) -> str:
@@ -158,12 +185,15 @@ def _check_url(name: str, url: str) -> None:
         raise invalid(f"/{name}", "Use https: a password would travel in clear. http is for loopback alone.")
 
 
-def _prove(row: ApiUser, password: str) -> None:
+def _prove(row: ApiUser, password: str) -> AccessToken:
+    """Log in, and put the password into the row, which is not saved yet."""
     try:
-        log_in(shared_http(), row.auth_url, username=row.username, password=password, seconds=30)
+        token = log_in(shared_http(), row.auth_url, username=row.username, password=password, seconds=30)
     except LoginRefused as error:
         raise invalid("/password", f"FortiFlex does not let this API user in. {error}") from None
     except NotDone as error:
         raise Problem(
             "upstream_unavailable", f"The token URL can't be reached, so the credentials are not proven. {error}"
         ) from None
+    row.password_encrypted = encrypt_text(password, bound_to=f"api_user:{row.id}:password")
+    return token

@@ -32,6 +32,9 @@ class OperationFilterSerializer(serializers.Serializer[Any]):
 class ResolveSerializer(serializers.Serializer[Any]):
     done = StrictBooleanField(help_text="true: it was done or is dealt with; false: it was not done")
     reason = StrictCharField(max_length=500)
+    entitlements = serializers.ListField(
+        child=StrictCharField(max_length=40), max_length=100, required=False, help_text="what a creation made"
+    )
 
 
 class OperationsView(ApiView):
@@ -101,5 +104,5 @@ class ResolveView(ApiView):
     )
     def post(self, request: Request, operation_id: UUID) -> Response:
         body = self.read_body(ResolveSerializer)
-        operation = resolve_operation(self.actor, operation_id, done=body["done"], reason=body["reason"])
+        operation = resolve_operation(self.actor, operation_id, **body)
         return Response(describe_operation(operation, self.actor))

@@ -27,6 +27,10 @@ NOT_SENT = (
 )
 
 
+class _OutOfTime(Exception):
+    """The deadline passed before the request was sent, or while its answer was read."""
+
+
 class _Deadline:
     """Cuts the connection when the time is up: httpx's time-outs are per read, and a peer that dribbles would never end."""
 
@@ -35,7 +39,12 @@ class _Deadline:
         self._socket: socket.socket | None = None
 
     def watch(self, event: str, info: Mapping[str, Any]) -> None:
-        """httpcore's trace callback: remember the newest socket of this request."""
+        """httpcore's trace callback: remember the newest socket of this request; begin nothing when the time is up.
+
+        Looking a name up can't be cut: it may take longer than all of the deadline, and then nothing may be sent any more.
+        """
+        if self.passed and event.endswith(".started"):
+            raise _OutOfTime
         if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
             self._socket = info["return_value"].get_extra_info("socket")
 
@@ -70,6 +79,12 @@ def exchange(
         raise NotSent("No time was left to make the call.")
     timeout = httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds), pool=min(CONNECT_SECONDS, seconds))
     deadline, received, status = _Deadline(), bytearray(), None
+    begun = False  # whether anything of the request can have left
+
+    def watch(event: str, info: Mapping[str, Any]) -> None:
+        nonlocal begun
+        deadline.watch(event, info)
+        begun = begun or event.endswith("send_request_headers.started")
 
     def so_far() -> Exchange:
         return Exchange(path, body, status, bytes(received), sent_at, datetime.now(UTC))
@@ -84,7 +99,7 @@ def exchange(
                 headers={**headers, "Connection": "close"},
                 timeout=timeout,
                 follow_redirects=False,
-                extensions={"trace": deadline.watch},
+                extensions={"trace": watch},
             ) as response,
         ):
             status = response.status_code
@@ -95,6 +110,10 @@ def exchange(
                 if time.monotonic() > ends_at:
                     raise OutcomeUnknown("deadline", "The answer took too long.", exchange=so_far())
             return so_far(), response.headers
+    except _OutOfTime as error:
+        if not begun:
+            raise NotSent("The time was up before a connection stood.", exchange=so_far()) from error
+        raise OutcomeUnknown("deadline", "The answer took too long.", exchange=so_far()) from error
     except NOT_SENT as error:
         raise NotSent(f"No connection to FortiFlex: {type(error).__name__}.", exchange=so_far()) from error
     except httpx.TimeoutException as error:

@@ -105,15 +105,17 @@ def take_turn(
     writes: bool,
     stands_for: Callable[[], UUID | None] | None = None,
     claim: Callable[[], Any] = lambda: True,
+    logs_in: bool = False,
 ) -> Iterator[Turn | None]:
     """The lane for one call. GateClosed if it can't be had in `wait_seconds`, at once where that is certain.
 
     `claim` is what must be true and written down in the same transaction that takes the lane; where it finds nothing to do the lane
     stays free and the block gets None. `stands_for` = whom this turn is for, asked again at every look: who drains a queue serves the
-    tenant whose turn it is when the lane is free, not the one whose turn it was when it began to wait.
+    tenant whose turn it is when the lane is free, not the one whose turn it was when it began to wait. `logs_in` = only a login is
+    made, on another server: the lane must be ours, for it ends the live token, but a closed gate and full windows don't matter.
     """
     refuse_open_context("A call of FortiFlex")
-    wish = _Wish(api_user, asker, call_seconds, writes, claim, stands_for)
+    wish = _Wish(api_user, asker, call_seconds, writes, claim, stands_for, logs_in)
     turn = _wait_for_turn(wish, wait_seconds)
     try:
         yield turn
@@ -130,6 +132,7 @@ class _Wish:
     writes: bool
     claim: Callable[[], Any]
     stands_for: Callable[[], UUID | None] | None
+    logs_in: bool
     id: UUID = field(default_factory=ids.new_id)
 
 
@@ -179,7 +182,7 @@ def _try(wish: _Wish, *, in_line: bool, may_wait: bool) -> tuple["Turn | GateClo
     """The lane for us, or why not and how many go before us. One short transaction; the row lock makes looking and taking one step."""
     api_user, asker = wish.api_user, wish.asker
     lane, now = _lock_lane(api_user), clock.now()
-    closed = _why_closed(lane, now, writes=wish.writes)
+    closed = None if wish.logs_in else _why_closed(lane, now, writes=wish.writes)
     if closed is not None:
         return closed, 0
     counts = count_calls(api_user.id, now)
@@ -192,7 +195,7 @@ def _try(wish: _Wish, *, in_line: bool, may_wait: bool) -> tuple["Turn | GateClo
         before = place_in_line(api_user, wish.id, now, [*standings, int(asker.standing)])
         if not may_wait:
             step_out(wish.id)
-    full = full_window(api_user, counts, asker.standing, now)
+    full = None if wish.logs_in else full_window(api_user, counts, asker.standing, now)
     if full is not None:
         return full, before
     if held or before:

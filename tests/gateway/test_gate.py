@@ -9,8 +9,9 @@ import pytest
 from django.db import connections
 
 from gateway import upstream
+from gateway.access_tokens import forget_token
 from gateway.fortiflex.errors import FortiFlexError, RateLimited
-from gateway.gate import GateClosed
+from gateway.gate import Asker, GateClosed, Standing, take_turn
 from gateway.models import ApiUser, UpstreamCall, UpstreamLane
 from gateway.upstream import client_for
 from tenants import clock
@@ -33,6 +34,7 @@ def limit(world: SandboxWorld, **limits: int) -> ApiUser:
 
 
 def test_many_threads_share_one_lane_and_one_token(world: SandboxWorld) -> None:
+    forget_token(world.api_user)
     before = len(world.calls_of("oauth/token"))
     inside, most, guard = [0], [0], threading.Lock()
     transport = upstream._transport
@@ -66,6 +68,7 @@ def test_many_threads_share_one_lane_and_one_token(world: SandboxWorld) -> None:
 
 def test_a_full_minute_is_full_for_everybody(world: SandboxWorld) -> None:
     api_user = limit(world, per_minute=4)
+    forget_token(api_user)
     client = client_for(api_user, interactive=True, wait_seconds=0)
     for _ in range(3):  # the login is a call too
         client.list_programs()
@@ -176,3 +179,30 @@ def test_a_new_password_opens_what_the_old_one_closed_and_nothing_else(world: Sa
     save_api_user(SETUP, name="main", fields=ApiUserFields(password="changed"))
     with pytest.raises(GateClosed):
         stale.list_programs()
+
+
+def test_proving_a_password_waits_for_the_call_under_way_and_costs_no_second_login(world: SandboxWorld) -> None:
+    """A login ends the live token: it must not happen in the middle of somebody's call."""
+    from gateway.credentials import ApiUserFields, save_api_user
+
+    client_for(world.api_user, interactive=True).list_programs()
+    logins = len(world.calls_of("oauth/token"))
+    proven: list[float] = []
+
+    def prove() -> None:
+        try:
+            save_api_user(SETUP, name="main", fields=ApiUserFields(password="password"))
+            proven.append(time.monotonic())
+        finally:
+            connections.close_all()
+
+    with take_turn(world.api_user, Asker(Standing.PEOPLE), wait_seconds=0, call_seconds=30, writes=False):
+        other = threading.Thread(target=prove)
+        other.start()
+        time.sleep(0.5)
+        assert len(world.calls_of("oauth/token")) == logins
+        freed = time.monotonic()
+    other.join()
+    assert proven[0] >= freed
+    client_for(world.api_user, interactive=True).list_programs()
+    assert len(world.calls_of("oauth/token")) == logins + 1

@@ -11,6 +11,7 @@ from gateway.reconciliation import reconcile_operations
 from gateway.sandbox.faults import Kind
 from tenants import clock
 from tenants.context import acting_as
+from tests.gateway.ledger.scenes import give
 from tests.people import SETUP, People
 from tests.worlds import SandboxWorld
 
@@ -190,3 +191,24 @@ def test_an_operator_settles_by_hand_with_a_reason(people: People, world: Sandbo
     )
     assert settled.json()["state"] == "failed"
     assert settled.json()["error"]["code"] == "not_done"
+
+
+def test_a_person_names_what_a_creation_made_and_nothing_that_is_somebodys(people: People, world: SandboxWorld) -> None:
+    people.operator.post(f"configs/{world.config_id}/offers", {"tenant": "acme"})
+    world.sandbox.plan_fault("entitlements/vm/create", "cut", when="before")
+    operation = people.acme.post("entitlements", {"config": world.config_id, "labels": {"site": "Bonn"}}).json()[
+        "operation"
+    ]
+    [made, other] = world.sandbox.create_vm(world.config_id, count=2)
+    world.sync()
+    give([other], "globex", clock.now().date())
+    body = {"done": True, "reason": "seen in the portal", "entitlements": [other]}
+    refused = people.operator.post(f"operations/{operation['id']}/resolve", body)
+    assert [error["pointer"] for error in refused.json()["errors"]] == ["/entitlements/0"]
+    refused = people.operator.post(
+        f"operations/{operation['id']}/resolve", body | {"done": False, "entitlements": [made]}
+    )
+    assert refused.status_code == 400
+    settled = people.operator.post(f"operations/{operation['id']}/resolve", body | {"entitlements": [made]}).json()
+    assert (settled["state"], settled["entitlements"]) == ("succeeded", [made])
+    assert people.acme.get(f"entitlements/{made}").json()["labels"] == {"site": "Bonn"}

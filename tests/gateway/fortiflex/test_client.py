@@ -1,5 +1,6 @@
 """The client on real sockets and behind a mock transport: quirks decoded, failures told apart."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -28,6 +29,7 @@ from gateway.fortiflex.errors import (
     Rejected,
     TokenRejected,
 )
+from gateway.fortiflex.exchanging import exchange
 from gateway.fortiflex.session import DirectSession
 from gateway.sandbox.application import dump
 
@@ -318,3 +320,28 @@ def test_a_refused_connection_was_never_sent() -> None:
     listener.close()
     error, _ = call(f"http://127.0.0.1:{port}", seconds=5)
     assert isinstance(error, NotSent)
+
+
+def test_a_name_that_takes_longer_to_look_up_than_the_whole_deadline_sends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing can cut a look-up; so what begins after it must not begin any more."""
+    got: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        listening.settimeout(3)
+        real = socket.getaddrinfo
+
+        def slow(*args: Any, **kwargs: Any) -> Any:
+            time.sleep(0.6)
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(socket, "getaddrinfo", slow)
+        with httpx.Client() as http, pytest.raises(NotSent):
+            exchange(http, f"http://localhost:{port}/x", path="x", body=b"{}", headers={}, seconds=0.3)
+        with contextlib.suppress(TimeoutError):
+            connection, _ = listening.accept()
+            with connection:
+                connection.settimeout(1)
+                got.append(connection.recv(100))
+    assert b"".join(got) == b""

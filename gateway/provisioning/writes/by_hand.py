@@ -1,0 +1,36 @@
+"""What a person found out about a creation whose outcome nobody could tell: these entitlements are its."""
+
+from collections.abc import Sequence
+
+from gateway.fortiflex.days import billing_day_at
+from gateway.models import Assignment, Entitlement, Operation
+from gateway.operations import JOURNAL
+from gateway.ownership import own_new_serials
+from tenants import clock
+from tenants.problems import Problem, invalid
+
+CREATIONS = frozenset({Operation.Kind.CREATE_VM, Operation.Kind.CREATE_HARDWARE, Operation.Kind.CREATE_CLOUD})
+
+
+def adopt_by_hand(operation: Operation, serials: Sequence[str], *, done: bool) -> None:
+    """Give mirrored serials that nobody owns to the operation's tenant, from the day it was sent. Inside a context of the gateway."""
+    if not done or operation.kind not in CREATIONS:
+        raise invalid("/entitlements", "Only a creation that was done can have made entitlements.")
+    known = set(Entitlement.objects.filter(serial_number__in=serials).values_list("serial_number", flat=True))
+    owned = set(Assignment.objects.filter(serial_number__in=serials).values_list("serial_number", flat=True))
+    errors = [
+        {"pointer": f"/entitlements/{index}", "detail": "Nobody's in the mirror: sync first, or it is somebody's."}
+        for index, serial in enumerate(serials)
+        if serial not in known or serial in owned
+    ]
+    if errors:
+        raise Problem("invalid", "Name entitlements that are mirrored and that nobody ever owned.", errors=errors)
+    own_new_serials(
+        JOURNAL,
+        serials=list(serials),
+        tenant=operation.tenant,
+        description=operation.intent.get("description") or "",
+        labels=operation.intent.get("labels") or {},
+        operation_id=operation.id,
+        from_day=billing_day_at(operation.sent_at or clock.now()),
+    )
