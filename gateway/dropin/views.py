@@ -83,6 +83,8 @@ def answer_call(request: HttpRequest) -> HttpResponse:
             content = call.answer(asked)
         return render_success(content)
     except Problem as problem:
+        if problem.code == "token_narrowed":  # only its body told that it is about more
+            _record(actor, name, problem)
         if problem.code == "not_found":  # a path that is unknown is 404, a thing that is unknown is a refusal
             raise refuse(problem.detail) from problem
         raise
@@ -112,8 +114,12 @@ def _check_permission(actor: Actor, name: str, call: Call) -> None:
     elif actor.reach is not None and not call.narrowed:
         problem = Problem("token_narrowed", "This token is narrowed to some entitlements or configs.")
     if problem is not None:
-        record_refusal(actor, problem.code, method="POST", path=f"ES/api/fortiflex/v2/{name}")
+        _record(actor, name, problem)
         raise problem
+
+
+def _record(actor: Actor, name: str, problem: Problem) -> None:
+    record_refusal(actor, problem.code, method="POST", path=f"ES/api/fortiflex/v2/{name}")
 
 
 def _tenant_of(token: Token) -> Tenant:

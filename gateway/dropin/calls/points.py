@@ -23,7 +23,7 @@ from gateway.fortiflex.days import ONE_DAY
 from gateway.ledger.calibrate import current_finding
 from gateway.ledger.fetch import LEDGER
 from gateway.ledger.models import LedgerEntry
-from gateway.models import Config, Placement
+from gateway.models import Config, Entitlement, Placement
 from gateway.reach import api_user_for
 from tenants.context import acting_as
 from tenants.problems import Problem
@@ -58,6 +58,9 @@ def total_points(asked: Asked) -> dict[str, Any]:
 def _of_config(rows: "QuerySet[LedgerEntry]", asked: Asked, config_id: int) -> "tuple[QuerySet[LedgerEntry], str, int]":
     """The days on which a serial stood under the config: who resized or handed over keeps the days before."""
     there = Placement.objects.filter(config_id=config_id)
+    if asked.actor.reach is not None:
+        seen = Entitlement.objects.visible_to(asked.actor).values("serial_number")
+        there = there.filter(Q(serial_number__in=asked.actor.reach.entitlements) | Q(serial_number__in=seen))
     config = Config.objects.visible_to(asked.actor).filter(id=config_id).values_list("program_id", "account_id").first()
     place = config or there.values_list("program_serial", "account_id").first()
     if place is None:
