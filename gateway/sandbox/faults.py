@@ -32,6 +32,9 @@ class FaultPlan:
             raise ValueError(f"{kind} means that the work was not done; it can't come after it.")
         self._faults.append(Fault(path, kind, when, times))
 
+    def clear(self) -> None:
+        self._faults.clear()
+
     def take(self, path: str) -> Fault | None:
         """The fault that befalls this call of `path`, used up by it."""
         for fault in self._faults:

@@ -138,6 +138,11 @@ class Sandbox:
                 raise ValueError(f"There is no call {path!r}.")
             self._state.faults.add(path, kind, when=when, times=times)
 
+    def clear_faults(self) -> None:
+        """What was planned and has not happened will not happen."""
+        with self._state.lock:
+            self._state.faults.clear()
+
     def delay_appearance(self, seconds: float) -> None:
         self.settings.appear_after_seconds = seconds
 
