@@ -5,7 +5,7 @@ from datetime import date
 
 from gateway.days import today
 from gateway.models import Entitlement
-from gateway.ownership import assign_serials
+from gateway.ownership import Change, assign_each
 from tenants.actors import Actor
 from tenants.context import acting_as
 from tenants.models import Tenant
@@ -37,8 +37,6 @@ def confirm_proposals(actor: Actor) -> int:
     confirmed = [proposal for proposal in read_proposals(actor) if proposal.tenant_exists]
     with acting_as(actor):
         tenants = {tenant.slug: tenant for tenant in Tenant.objects.filter(slug__in={item.slug for item in confirmed})}
-        for proposal in confirmed:
-            assign_serials(
-                actor, serials=[proposal.serial_number], tenant=tenants[proposal.slug], from_day=proposal.from_day
-            )
+        changes = [Change(item.serial_number, tenants[item.slug], item.from_day) for item in confirmed]
+        assign_each(actor, changes)
     return len(confirmed)

@@ -38,6 +38,7 @@ class ApiUserFields:
     per_hour: int | None = None
     errors_per_hour: int | None = None
     enabled: bool | None = None
+    tags_follow: bool | None = None
 
     def __repr__(self) -> str:
         return f"ApiUserFields(username={self.username!r})"
@@ -149,6 +150,7 @@ def describe_api_user(row: ApiUser) -> dict[str, object]:
         "per_hour",
         "errors_per_hour",
         "enabled",
+        "tags_follow",
         "created_at",
     )
     return {name: getattr(row, name) for name in names} | {"tenant": row.tenant.slug if row.tenant else None}
@@ -164,7 +166,7 @@ def _apply(row: ApiUser, fields: ApiUserFields) -> bool:
                 _check_url(name, value)
             setattr(row, name, value)
             moved = True
-    for name in ("per_minute", "per_hour", "errors_per_hour", "enabled"):
+    for name in ("per_minute", "per_hour", "errors_per_hour", "enabled", "tags_follow"):
         value = getattr(fields, name)
         if value is not None:
             setattr(row, name, value)

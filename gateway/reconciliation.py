@@ -26,6 +26,7 @@ from gateway.operations import (
     settle_succeeded,
     settle_unknown,
 )
+from gateway.ownership import ensure_flipped
 from gateway.provisioning.draining import api_users_with_a_queue, drain_queue
 from gateway.provisioning.sending import read_operation, settle_stored
 from gateway.provisioning.writes.by_hand import adopt_by_hand
@@ -68,6 +69,7 @@ def reconcile_operations(
 
     Safe to run twice at once: each operation is claimed by moving its next look into the future.
     """
+    ensure_flipped()
     report = ReconcileReport()
     for api_user in api_users_with_a_queue() if drain else ():
         for operation_id in drain_queue(api_user, seconds=DRAIN_SECONDS):

@@ -89,6 +89,8 @@ def register_tables() -> None:
         tenant_rule=owned_by(),
         narrowed=of_serial("gateway_assignment"),
     )
+    # How the operator tells its customers apart is no customer's matter.
+    register_table("gateway_assignmentrule", operator=READ_WRITE + ", DELETE", tenant_rule=NOBODYS)
     register_table(
         "gateway_placement",
         tenant="SELECT",

@@ -264,6 +264,7 @@ CELERY_BEAT_SCHEDULE = {
     "audit-heads": {"task": "gateway.tasks.tell_audit_heads", "schedule": crontab(minute="20")},
     "keep-time": {"task": "gateway.tasks.keep_time", "schedule": 15.0},
     "sync": {"task": "gateway.tasks.sync_api_users", "schedule": 15 * 60.0},
+    "tags": {"task": "gateway.tasks.follow_all_tags", "schedule": 5 * 60.0},
     "points": {"task": "gateway.tasks.pull_all_points", "schedule": crontab(minute="10", hour="*/6")},
     "month-end": {"task": "billing.tasks.issue_month", "schedule": crontab(minute="5", hour="9")},
     "forget-calls": {"task": "gateway.tasks.forget_calls", "schedule": crontab(minute="40", hour="2")},

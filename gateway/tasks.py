@@ -15,6 +15,7 @@ from gateway.models import ApiUser
 from gateway.ownership import ensure_flipped
 from gateway.provisioning.draining import api_users_with_a_queue, drain_queue
 from gateway.reconciliation import reconcile_operations
+from gateway.tag_following import follow_tags
 from tenants import ids
 from tenants.actors import system
 from tenants.context import acting_as, with_request_id
@@ -27,7 +28,7 @@ from tenants.sessions import SessionStore
 log = structlog.get_logger("flexgate.tasks")
 WORKER = system("worker")
 # A lease runs out by itself when a worker was killed; long enough that a slow account doesn't lose it under way.
-SYNC_LEASE, POINTS_LEASE, RECONCILE_LEASE = 900, 3600, 300
+SYNC_LEASE, POINTS_LEASE, RECONCILE_LEASE, TAGS_LEASE = 900, 3600, 300, 1800
 DRAIN_SECONDS, DRAIN_LEASE = 60, 180  # a round ends with a call and its wait
 
 
@@ -94,6 +95,22 @@ def drain_one(api_user_id: str) -> None:
 
 
 @shared_task
+def follow_all_tags() -> None:
+    for api_user_id in _enabled_api_users(tags_follow=True):
+        follow_one.delay(api_user_id)
+
+
+@shared_task
+def follow_one(api_user_id: str) -> None:
+    api_user = _find(api_user_id)
+    with lease_for(f"tags {api_user_id}", seconds=TAGS_LEASE) as held, with_request_id(ids.new_id().hex):
+        if held is None or api_user is None:
+            return
+        ensure_flipped()
+        follow_tags(api_user)
+
+
+@shared_task
 def seal_records() -> None:
     seal_events()
     seal_audit()
@@ -115,9 +132,10 @@ def forget_calls() -> None:
     forget_old_sessions()
 
 
-def _enabled_api_users() -> list[str]:
+def _enabled_api_users(**more: bool) -> list[str]:
     with acting_as(WORKER):
-        return [str(row) for row in ApiUser.objects.filter(enabled=True).order_by("name").values_list("id", flat=True)]
+        rows = ApiUser.objects.filter(enabled=True, **more).order_by("name")
+        return [str(row) for row in rows.values_list("id", flat=True)]
 
 
 def _find(api_user_id: str) -> ApiUser | None:

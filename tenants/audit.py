@@ -1,5 +1,7 @@
 """The audit trail: every state change, written by the verb that makes it, in the verb's own transaction."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -30,3 +32,31 @@ def record_audit(
         before=before,
         after=after,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class AuditNote:
+    """One of many entries that are written together."""
+
+    action: str
+    subject_key: str
+    tenant_id: UUID | None
+    after: Any = None
+
+
+def record_audits(actor: Actor, notes: Iterable[AuditNote], *, subject_type: str) -> None:
+    """Write many entries at once, in their order; else as `record_audit`."""
+    rows = [
+        AuditEntry(
+            tenant_id=note.tenant_id,
+            actor=actor.name,
+            address=current_address(),
+            action=note.action,
+            subject_type=subject_type,
+            subject_key=note.subject_key,
+            request_id=current_request_id(),
+            after=note.after,
+        )
+        for note in notes
+    ]
+    AuditEntry.objects.bulk_create(rows, batch_size=1000)

@@ -27,7 +27,7 @@ class ExactJSONParser(BaseParser):
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        with body_slot(_asker(parser_context)):
+        with body_slot(asker_of(parser_context)):
             raw = stream.read()
         return parse_object(raw) if raw.strip() else {}
 
@@ -56,7 +56,8 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     return body
 
 
-def _asker(parser_context: Mapping[str, Any] | None) -> str:
+def asker_of(parser_context: Mapping[str, Any] | None) -> str:
+    """Whose body is being read, for the slots."""
     actor = getattr((parser_context or {}).get("request"), "user", None)
     return str(getattr(actor, "tenant_id", None) or getattr(actor, "name", "nobody"))
 

@@ -42,13 +42,15 @@ class ApiClient:
         return self.send("DELETE", path, None, **headers)
 
     def send(self, method: str, path: str, body: Any, **headers: str) -> Any:
-        """`body`: bytes go as they are, anything else as JSON."""
+        """`body`: bytes go as they are, a text as CSV, anything else as JSON."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.token is not None:
             given.setdefault("Authorization", f"Bearer {self.token}")
-        raw = b"" if body is None else body if isinstance(body, bytes) else dump_json(body)
+        kind = "text/csv" if isinstance(body, str) else "application/json"
+        raw = body.encode() if isinstance(body, str) else body if isinstance(body, bytes) else dump_json(body)
+        raw = b"" if body is None else raw
         full = path if path.startswith("/") else f"/api/v1/{path}"
-        return self._client.generic(method, full, data=raw, content_type="application/json", headers=given)
+        return self._client.generic(method, full, data=raw, content_type=kind, headers=given)
 
 
 @dataclass(frozen=True, slots=True)

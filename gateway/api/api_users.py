@@ -32,6 +32,10 @@ class ApiUserChangeSerializer(serializers.Serializer[Any]):
     per_hour = StrictIntegerField(min_value=1, max_value=1_000_000, required=False)
     errors_per_hour = StrictIntegerField(min_value=1, max_value=100_000, required=False)
     enabled = StrictBooleanField(required=False)
+    tags_follow = StrictBooleanField(
+        required=False,
+        help_text="bring descriptions at FortiFlex in line with their owners, a few every few minutes; default false",
+    )
 
 
 class ApiUserCreateSerializer(ApiUserChangeSerializer):
@@ -50,6 +54,7 @@ class ApiUserSerializer(serializers.Serializer[Any]):
     per_hour = serializers.IntegerField()
     errors_per_hour = serializers.IntegerField()
     enabled = serializers.BooleanField()
+    tags_follow = serializers.BooleanField()
     created_at = serializers.DateTimeField()
 
 

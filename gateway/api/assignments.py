@@ -18,7 +18,7 @@ from tenants.directory import resolve_tenant
 
 
 class AssignmentCreateSerializer(serializers.Serializer[Any]):
-    serials = serializers.ListField(child=StrictCharField(max_length=40), min_length=1, max_length=1000)
+    serials = serializers.ListField(child=StrictCharField(max_length=40), min_length=1, max_length=5000)
     tenant = StrictCharField(max_length=40, allow_null=True, help_text="null = nobody owns them from that day on")
     from_day = serializers.DateField(help_text="the first billing day of the new owner; a past day moves points too")
 

@@ -3,6 +3,8 @@
 from django.urls import path
 
 from gateway.api.api_users import ApiUsersView, ApiUserView
+from gateway.api.assignment_import import AssignmentImportView
+from gateway.api.assignment_rules import AssignmentRulesView, AssignmentRuleView, RulesApplyView, RulesDryRunView
 from gateway.api.assignments import AssignmentsView, ProposalsView
 from gateway.api.configs import ConfigsView, ConfigSwitchView, ConfigView, OffersView, OfferView
 from gateway.api.consumption import ConsumptionView, EntitlementConsumptionView
@@ -43,7 +45,12 @@ urlpatterns = [
     path("entitlements/<str:serial>/remove", RemoveView.as_view()),
     path("entitlements/<str:serial>/consumption", EntitlementConsumptionView.as_view()),
     path("assignments", AssignmentsView.as_view()),
+    path("assignments/import", AssignmentImportView.as_view()),
     path("assignments/proposals", ProposalsView.as_view()),
+    path("assignment-rules", AssignmentRulesView.as_view()),
+    path("assignment-rules/dry-run", RulesDryRunView.as_view()),
+    path("assignment-rules/apply", RulesApplyView.as_view()),
+    path("assignment-rules/<uuid:rule_id>", AssignmentRuleView.as_view()),
     path("operations", OperationsView.as_view()),
     path("operations/<uuid:operation_id>", OperationView.as_view()),
     path("operations/<uuid:operation_id>/cancel", CancelView.as_view()),

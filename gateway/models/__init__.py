@@ -2,6 +2,7 @@
 
 from gateway.ledger.models import AccountDay, EndDateCalibration, LedgerCorrection, LedgerEntry, PointsFetch
 from gateway.models.api_users import ApiUser, UpstreamCall, UpstreamLane, UpstreamTurn
+from gateway.models.assignment_rules import AssignmentRule
 from gateway.models.catalogue import ProductCatalogue
 from gateway.models.mirror import Config, ConfigOffer, Entitlement, Program, ProgramAccount
 from gateway.models.operations import Attempt, Operation
@@ -11,6 +12,7 @@ __all__ = [
     "AccountDay",
     "ApiUser",
     "Assignment",
+    "AssignmentRule",
     "Attempt",
     "Config",
     "ConfigOffer",

@@ -7,7 +7,10 @@ from tenants import clock, ids
 
 
 class ApiUser(models.Model):
-    """One FortiCloud IAM API user. `tenant` set = it serves that tenant alone. The password is encrypted and bound to this row."""
+    """One FortiCloud IAM API user. `tenant` set = it serves that tenant alone. The password is encrypted and bound to this row.
+
+    `tags_follow` = descriptions upstream are brought in line with their owners in the background (gateway.tag_following).
+    """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     name = models.CharField(max_length=60, unique=True)
@@ -20,6 +23,7 @@ class ApiUser(models.Model):
     per_hour = models.PositiveIntegerField(default=900)
     errors_per_hour = models.PositiveIntegerField(default=9)
     enabled = models.BooleanField(default=True)
+    tags_follow = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=clock.now)
 
     class Meta:

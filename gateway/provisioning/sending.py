@@ -25,6 +25,7 @@ from gateway.operations import (
     settle_succeeded,
     settle_unknown,
 )
+from gateway.ownership import ensure_flipped
 from gateway.provisioning.failures import Failure, explain_failure
 from gateway.provisioning.standing import why_unsendable
 from gateway.provisioning.writes.registry import WRITES
@@ -90,6 +91,7 @@ def in_turn(
 
     After a silence of FortiFlex a read goes first: a write into it would most likely end unknown.
     """
+    ensure_flipped()  # what changed hands at midnight is not sent for the owner before
     for probed in (False, True):
         try:
             with take_turn(

@@ -3,11 +3,19 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import schemathesis
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from schemathesis.schemas import APIOperation
 
 from tests.contract.scene import PROGRAM, Scene
+
+CSV = "text/csv"
+
+
+@schemathesis.serializer(CSV)
+def write_csv(context: Any, value: Any) -> bytes:
+    return str(value).encode(errors="replace")
 
 
 def cases_of(operation: APIOperation, scene: Scene) -> st.SearchStrategy[Case]:
@@ -25,7 +33,7 @@ def _hopeful(draw: st.DrawFn, operation: APIOperation, scene: Scene) -> Case:
         path_parameters=_draw_path(draw, operation, scene),
         query=_draw_known(draw, {item.name: item.is_required for item in operation.query}, scene),
         headers=_draw_known(draw, {item.name: item.is_required for item in operation.headers}, scene),
-        **({"body": _draw_body(draw, body, scene), "media_type": "application/json"} if body else {}),
+        **_draw_typed_body(draw, operation, body, scene),
     )
 
 
@@ -47,6 +55,20 @@ def _breaking(draw: st.DrawFn, operation: APIOperation, scene: Scene) -> Case:
     if draw(st.integers(0, 3)):
         case.path_parameters = _draw_path(draw, operation, scene)
     return case
+
+
+def _draw_typed_body(
+    draw: st.DrawFn, operation: APIOperation, schema: Mapping[str, Any] | None, scene: Scene
+) -> dict[str, Any]:
+    if schema is not None:
+        return {"body": _draw_body(draw, schema, scene), "media_type": "application/json"}
+    if _takes_csv(operation):
+        return {"body": draw(st.sampled_from(scene.in_data["csv"])), "media_type": CSV}
+    return {}
+
+
+def _takes_csv(operation: APIOperation) -> bool:
+    return CSV in operation.definition.raw.get("requestBody", {}).get("content", {})
 
 
 def _draw_path(draw: st.DrawFn, operation: APIOperation, scene: Scene) -> dict[str, Any]:
@@ -74,7 +96,7 @@ def _draw_body(draw: st.DrawFn, schema: Mapping[str, Any], scene: Scene) -> dict
 
 def _schema_of_body(operation: APIOperation) -> Mapping[str, Any] | None:
     described = operation.definition.raw.get("requestBody")
-    if described is None:
+    if described is None or _takes_csv(operation):
         return None
     name = described["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
     schema: Mapping[str, Any] = operation.schema.raw_schema["components"]["schemas"][name]

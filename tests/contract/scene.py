@@ -74,12 +74,14 @@ def _fill(scene: Scene, world: SandboxWorld, *, active: str, stopped: str, to_st
     spare = _done(acme.post("tenants/acme/tokens", {"name": "spare"}))
     with acting_as(SETUP):
         line = StatementLine.objects.filter(statement__number="ACME-2026-0001").order_by("position")[0]
+    rule = _done(operator.post("assignment-rules", {"name": "ours", "tenant": "acme", "config_name": "own*"}))
     operations = [made["operation"], planned["operation"], unknown["operation"]]
     scene.in_path = {
         "name": ["main"],
         "config_id": [own["config"]["id"], world.config_id],
         "slug": ["acme"],
         "serial": [active, made["entitlements"][0]["serial_number"], stopped, lost],
+        "rule_id": [rule["id"]],
         "operation_id": [operation["id"] for operation in operations],
         "token_id": [spare["id"]],
         "number": ["ACME-2026-0001", "draft-2026-09-acme"],
@@ -103,14 +105,18 @@ def _name_data(scene: Scene, world: SandboxWorld) -> None:
         "auth_url": [AUTH_URL],
         "billing_profile": [{"country": "DE", "tax": {"category": "S", "rate": "19"}}, {}],
         "config": scene.in_path["config_id"],
+        "config_name": ["fgt-*", None],
         "configs": [scene.in_path["config_id"][:1]],
         "count": [1, 2],
+        "csv": [f"serial_number,tenant,from_day\n{serial},globex,2026-09-05\n" for serial in serials],
         "currency": ["EUR"],
         "description": ["branch office", ""],
         "done": [True, False],
+        "dry_run": ["true", "false"],
         "enabled": [True, False],
         "entitlements": [serials[:1]],
         "end_date": ["2026-12-31"],
+        "expect": ["0" * 64],
         "expires_at": ["2026-12-31T00:00:00Z"],
         "folder_path": ["My Assets"],
         "from": ["2026-08-01"],
@@ -128,6 +134,7 @@ def _name_data(scene: Scene, world: SandboxWorld) -> None:
         "overlap_seconds": [0, 3600],
         "parameters": [PARAMETERS],
         "password": ["password"],
+        "priority": [5, 100],
         "price_per_point": ["0.055", 1],
         "product": ["FortiGate Virtual Machine - Service Bundle"],
         "product_type_id": [1],
@@ -144,6 +151,7 @@ def _name_data(scene: Scene, world: SandboxWorld) -> None:
         "slug": ["initech"],
         "state": ["succeeded", "unknown"],
         "status": ["active"],
+        "tags_follow": [False, True],
         "tenant": ["acme", "globex", None],
         "to": ["2026-08-31"],
         "until_day": [None, "2026-12-01"],

@@ -49,6 +49,7 @@ def test_an_api_user_is_added_mirrored_and_read(own_database: OwnDatabase) -> No
             *urls,
             "--per-minute",
             "5000",
+            "--tags-follow",
             environment=environment,
             stdin="password\n",
         )
@@ -58,6 +59,7 @@ def test_an_api_user_is_added_mirrored_and_read(own_database: OwnDatabase) -> No
         assert synced.returncode == 0, synced.stdout + synced.stderr
         with acting_as(SETUP):
             assert Program.objects.count() == 1
+            assert ApiUser.objects.get().tags_follow
             assert ApiUser.objects.get().per_minute == 5000
         pulled = run("pull_points", "--window-days", "5", environment=environment)
         assert pulled.returncode == 0, pulled.stdout + pulled.stderr
@@ -105,7 +107,18 @@ def test_the_sandbox_keeps_its_state_between_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["serve", "sync", "pull_points", "reconcile", "issue_statements", "export_statements", "demo", "sandbox"]
+    "command",
+    [
+        "serve",
+        "sync",
+        "pull_points",
+        "reconcile",
+        "issue_statements",
+        "export_statements",
+        "demo",
+        "sandbox",
+        "apply_assignment_rules",
+    ],
 )
 def test_every_command_explains_itself(command: str) -> None:
     done = run(command, "--help", environment={})

@@ -17,6 +17,7 @@ from django.db import transaction
 
 from billing.statements import issue_statements
 from gateway import upstream
+from gateway.reconciliation import reconcile_operations
 from gateway.sandbox import SandboxTransport
 from tenants.access import RIGHTS, grant_right
 from tenants.actors import AUTHENTICATOR
@@ -108,6 +109,7 @@ def build_scene() -> Scene:
     with noon_of(date(2026, 8, 20)):
         give([shared], "initech", date(2026, 8, 1))
         give([shared], "acme", date(2026, 8, 20))
+        reconcile_operations()  # its new licence token
     with noon_of(date(2026, 9, 4)):
         pull(world)
         report = issue_statements(SETUP, month="2026-08")
@@ -144,8 +146,12 @@ def _make_things(people: People, world: SandboxWorld, serial: str) -> tuple[dict
     planned = people.acme.post(
         "entitlements", {"config": config, "count": 1, "description": "planned secret"}, Prefer="respond-async"
     ).json()
+    rule = people.operator.post(
+        "assignment-rules", {"name": "secret-rule", "tenant": "acme", "description": "quite secret*"}
+    ).json()
     ids = {
         "config": config,
+        "rule": rule["id"],
         "catalogue": world.config_id,
         "operation": created["operation"]["id"],
         "planned": planned["operation"]["id"],
@@ -154,7 +160,15 @@ def _make_things(people: People, world: SandboxWorld, serial: str) -> tuple[dict
         "program": PROGRAM,
     }
     marks = ["quite-secret-config", "quite secret text", "another secret text", "secret-label", "secret-value"]
-    return ids, [*marks, "secret-token-name", "planned secret", ids["made"], f'"config":{config},']
+    return ids, [
+        *marks,
+        "secret-token-name",
+        "secret-rule",
+        rule["id"],
+        "planned secret",
+        ids["made"],
+        f'"config":{config},',
+    ]
 
 
 def _make_everybody(people: People, named: str) -> dict[str, ApiClient]:

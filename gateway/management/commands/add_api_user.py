@@ -2,7 +2,7 @@
 
 import getpass
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, BooleanOptionalAction
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -28,6 +28,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--errors-per-hour", type=int, metavar="N", help="errors an hour before we stop ourselves (default 9)"
         )
+        parser.add_argument(
+            "--tags-follow",
+            action=BooleanOptionalAction,
+            help="bring descriptions at FortiFlex in line with their owners in the background (default: no)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         actor = system("add_api_user")
@@ -52,6 +57,7 @@ class Command(BaseCommand):
             per_minute=options["per_minute"],
             per_hour=options["per_hour"],
             errors_per_hour=options["errors_per_hour"],
+            tags_follow=options["tags_follow"],
         )
         try:
             row, created = save_api_user(actor, name=options["name"], fields=fields)

@@ -10,6 +10,7 @@ from rich.table import Table
 from gateway.fortiflex.errors import FortiFlexError
 from gateway.mirror import sync_api_user
 from gateway.models import ApiUser
+from gateway.ownership import ensure_flipped
 from gateway.reconciliation import reconcile_operations
 from tenants.actors import system
 from tenants.context import acting_as
@@ -25,6 +26,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console()
+        ensure_flipped()
         report = reconcile_operations(everything=True)
         table = Table("operation", "kind", "tenant", "state", "entitlements", "why")
         for operation in [*report.sent, *report.settled, *report.still_unknown]:

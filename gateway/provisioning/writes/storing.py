@@ -91,5 +91,7 @@ def store_config(record: records.Config) -> Config:
 
 
 def _current_assignment(serial: str) -> "QuerySet[Assignment]":
-    day = today()
-    return Assignment.objects.filter(serial_number=serial, from_day__lte=day).exclude(until_day__lte=day)
+    """Of whoever the entitlement says owns it: right after midnight, before the flip, today's period is somebody else's already."""
+    day, owner = today(), Entitlement.objects.filter(serial_number=serial).values("tenant_id")
+    rows = Assignment.objects.filter(serial_number=serial, tenant_id__in=owner, from_day__lte=day)
+    return rows.exclude(until_day__lte=day)

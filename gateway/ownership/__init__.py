@@ -1,0 +1,19 @@
+"""Whose a serial is: assign, hand over, flip at midnight. The database is the truth; tags move nothing."""
+
+from gateway.ownership.assigning import assign_each, assign_serials, foresee_each, own_new_serials
+from gateway.ownership.flipping import FLIP, ensure_flipped, flip_owners, forget_day
+from gateway.ownership.timeline import Change, Step, UnknownSerials
+
+__all__ = [
+    "FLIP",
+    "Change",
+    "Step",
+    "UnknownSerials",
+    "assign_each",
+    "assign_serials",
+    "ensure_flipped",
+    "flip_owners",
+    "foresee_each",
+    "forget_day",
+    "own_new_serials",
+]

@@ -1,0 +1,147 @@
+"""Assign and hand over: one serial or five thousand in the same few statements, all or nothing, in force at once."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from gateway.days import today
+from gateway.ledger.attribution import attribute, attribute_each
+from gateway.models import Assignment, Entitlement, LedgerEntry
+from gateway.operations import refuse_while_sent
+from gateway.ownership.flipping import flip_owners
+from gateway.ownership.telling import tell_steps
+from gateway.ownership.timeline import Change, Step, Timeline, UnknownSerials
+from gateway.placements import place_all
+from tenants.actors import Actor
+from tenants.context import acting_as
+from tenants.models import Tenant
+from tenants.problems import Problem
+
+TEXT = ("serial_number", "tenant_id", "description", "labels")
+CUT = """
+UPDATE gateway_assignment AS a SET until_day = given.until_day
+FROM unnest(%s::uuid[], %s::date[]) AS given (id, until_day) WHERE a.id = given.id
+"""
+
+
+def assign_serials(
+    actor: Actor, *, serials: Collection[str], tenant: Tenant | None, from_day: date
+) -> list[Assignment]:
+    """`tenant` owns each serial from `from_day` on (None = nobody does); the assignments that say so. As `assign_each`.
+
+    Problem `invalid` names each serial that neither the mirror nor the ledger knows.
+    """
+    order = list(serials)
+    try:
+        steps = assign_each(actor, [Change(serial, tenant, from_day) for serial in set(order)])
+    except UnknownSerials as error:
+        errors = [
+            {"pointer": f"/serials/{order.index(serial)}", "detail": "There is no such serial."}
+            for serial in error.serials
+        ]
+        raise Problem("invalid", str(error), errors=errors) from None
+    return [step.assignment for step in steps if step.assignment is not None]
+
+
+def assign_each(actor: Actor, changes: Iterable[Change]) -> list[Step]:
+    """Make every change, all or nothing, in force at once; what each came to, by serial and day. A serial may change on several days.
+
+    Later assignments are replaced, the one that covers `from_day` ends there, and points from that day on move with it. A past day
+    moves money, not visibility. UnknownSerials for what neither the mirror nor the ledger knows; Problem `in_progress` while FortiFlex
+    is being asked about one whose owner would change now.
+    """
+    ordered = _in_order(changes)
+    with acting_as(actor):
+        timelines = _read_timelines(ordered, lock=True)
+        refuse_while_sent(sorted({change.serial_number for change in ordered if change.from_day <= today()}))
+        steps = [timelines[change.serial_number].hand_over(change, by=actor.name) for change in ordered]
+        _write(timelines.values())
+        tell_steps(actor, steps)
+        first_days: dict[str, date] = {}
+        for change in ordered:
+            first_days.setdefault(change.serial_number, change.from_day)
+        attribute_each(first_days)
+        flip_owners(today(), serials=list(first_days))
+    return steps
+
+
+def foresee_each(actor: Actor, changes: Iterable[Change]) -> list[Step]:
+    """What `assign_each` would come to now. Writes nothing."""
+    ordered = _in_order(changes)
+    with acting_as(actor):
+        timelines = _read_timelines(ordered, lock=False)
+        return [timelines[change.serial_number].hand_over(change, by=actor.name) for change in ordered]
+
+
+def _in_order(changes: Iterable[Change]) -> list[Change]:
+    return sorted(changes, key=lambda change: (change.serial_number, change.from_day))
+
+
+def _read_timelines(changes: Sequence[Change], *, lock: bool) -> dict[str, Timeline]:
+    """The periods of each serial; with `lock`, nobody else changes the owner of what is mirrored until this transaction ends."""
+    wanted = {change.serial_number for change in changes}
+    found = Entitlement.objects.filter(serial_number__in=wanted).order_by("pk").only(*TEXT)
+    rows = {row.serial_number: row for row in (found.select_for_update() if lock else found)}
+    in_ledger = LedgerEntry.objects.filter(serial_number__in=wanted - rows.keys())
+    known = rows.keys() | set(in_ledger.values_list("serial_number", flat=True).distinct())
+    if unknown := sorted(wanted - known):
+        raise UnknownSerials(unknown)
+    periods: dict[str, list[Assignment]] = defaultdict(list)
+    standing = list(Assignment.objects.filter(serial_number__in=wanted).order_by("from_day"))
+    tenants = Tenant.objects.in_bulk({period.tenant_id for period in standing})  # a few, under thousands of periods
+    for period in standing:
+        period.tenant = tenants[period.tenant_id]
+        periods[period.serial_number].append(period)
+    day = today()
+    return {serial: Timeline.of(rows.get(serial), periods[serial], today=day) for serial in wanted}
+
+
+def _write(timelines: Collection[Timeline]) -> None:
+    removed = {period.id for timeline in timelines for period in timeline.removed}
+    cut = [period for timeline in timelines for period in timeline.cut]
+    Assignment.objects.filter(id__in=removed).delete()
+    with connection.cursor() as cursor:
+        cursor.execute(CUT, [[period.id for period in cut], [period.until_day for period in cut]])
+    Assignment.objects.bulk_create([period for timeline in timelines for period in timeline.made], batch_size=1000)
+
+
+def own_new_serials(
+    actor: Actor,
+    *,
+    serials: Collection[str],
+    tenant: Tenant | None,
+    description: str,
+    labels: Mapping[str, Any],
+    operation_id: UUID,
+    from_day: date,
+) -> None:
+    """What an operation created belongs to its tenant from the day it was sent on, however late its answer was found.
+
+    Call inside `acting_as(system(…))`, in the transaction that stores it.
+    """
+    rows = list(Entitlement.objects.select_for_update().filter(serial_number__in=serials).order_by("pk"))
+    for row in rows:
+        row.tenant, row.description, row.labels, row.proposed_tenant = tenant, description, dict(labels), ""
+    Entitlement.objects.bulk_update(rows, fields=["tenant", "description", "labels", "proposed_tenant"])
+    if tenant is not None:
+        made = [
+            Assignment(
+                tenant=tenant,
+                serial_number=row.serial_number,
+                from_day=from_day,
+                description=description,
+                labels=dict(labels),
+                operation_id=operation_id,
+                created_by=actor.name,
+            )
+            for row in rows
+        ]
+        Assignment.objects.bulk_create(made)
+        changes = [(Change(period.serial_number, tenant, from_day), period) for period in made]
+        tell_steps(actor, [Step(change, None, frozenset(), period, changed=True) for change, period in changes])
+    place_all(rows, on=today())
+    attribute(list(serials), from_day)
