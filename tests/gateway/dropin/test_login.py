@@ -11,6 +11,7 @@ import pytest
 import time_machine
 from django.test import Client
 
+from gateway.dropin.login import FAILURE_SECONDS
 from tenants import clock
 from tenants.actors import AUTHENTICATOR
 from tenants.context import acting_as
@@ -116,14 +117,14 @@ def test_every_failure_has_one_answer_in_one_time(people: People) -> None:
     bodies = dead_ends(people)
     with time_machine.travel(clock.now() + timedelta(seconds=5), tick=True):
         took: dict[str, float] = {}
-        for name, body in bodies.items():
+        for name, body in [case for case in bodies.items() for _ in range(3)]:
             started = time.perf_counter()
             answer = log_in(body)
-            took[name] = time.perf_counter() - started
+            took[name] = min(took.get(name, 9.0), time.perf_counter() - started)
             assert (answer.status_code, answer.json()) == (400, LOGIN_FAILED), name
             assert not {header for header in answer.headers if header in {"WWW-Authenticate", "RateLimit"}}, name
     middle = statistics.median(took.values())
-    assert all(abs(seconds - middle) < 0.05 for seconds in took.values()), took
+    assert all(seconds >= FAILURE_SECONDS and abs(seconds - middle) < 0.05 for seconds in took.values()), took
     with acting_as(SETUP):
         assert not SessionToken.objects.exists()
         reasons = {entry.after["reason"] for entry in AuditEntry.objects.filter(action="token.refused")}
