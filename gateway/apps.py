@@ -12,6 +12,7 @@ class GatewayConfig(AppConfig):
     def ready(self) -> None:
         # Celery is loaded here and not in gateway/__init__.py: importing the pure client must not load it.
         import_module("gateway.celery")
+        from gateway.dropin.forms import register_forms
         from gateway.event_types import register_events
         from gateway.metrics import read_state
         from gateway.rights import register_tables
@@ -19,4 +20,5 @@ class GatewayConfig(AppConfig):
 
         register_tables()
         register_events()
+        register_forms()
         register_reader(read_state)

@@ -45,6 +45,11 @@ def register_events() -> None:
         data={"kind": TEXT},
     )
     register_event(
+        "operation.repeated",
+        "An equal creation followed an answered one within a minute, by a client that names no key: look whether both were meant.",
+        data={"kind": TEXT, "of": TEXT},
+    )
+    register_event(
         "reconciliation.duplicate",
         "An entitlement exists that an operation already settled otherwise: look at it.",
         data={"entitlements": SERIALS, "attempt": WHOLE},

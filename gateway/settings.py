@@ -145,7 +145,7 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 
 SECURE_SSL_REDIRECT = not FLEXGATE_DEBUG
-SECURE_REDIRECT_EXEMPT = [r"(?i)^api/", r"(?i)^es/", r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"(?i)^api/", r"(?i)^es(/|$)", r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 0 if FLEXGATE_DEBUG else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not FLEXGATE_DEBUG
 # How many proxies of ours stand in front: their X-Forwarded-For and X-Forwarded-Proto are believed, nobody else's.
@@ -168,7 +168,7 @@ LOGIN_URL = "/admin/login/"
 
 # --- Browsers of portal front ends: no origin may call us unless it is named ---
 CORS_ALLOWED_ORIGINS = env.list("FLEXGATE_CORS_ORIGINS", default=[])
-CORS_URLS_REGEX = r"^/(api|ES)/"
+CORS_URLS_REGEX = r"(?i)^/+(api|es)/"
 CORS_ALLOW_CREDENTIALS = False  # portals send tokens, never our cookies
 CORS_ALLOW_HEADERS = (
     "accept",
@@ -204,6 +204,12 @@ for _name in ("REQUESTS_PER_TOKEN", "REQUESTS_PER_TENANT", "REQUESTS_PER_OPERATO
 # Which names a token can be narrowed to: the ground floor knows neither entitlements nor configs, so it asks.
 FLEXGATE_REACH_FINDER = "gateway.narrowing.find_names"
 FLEXGATE_TOKEN_MAX_DAYS = env.int("FLEXGATE_TOKEN_MAX_DAYS", default=365)
+FLEXGATE_DROPIN = env.bool(
+    "FLEXGATE_DROPIN", default=True
+)  # answers as FortiFlex; on its paths alone to Fortinet's names
+FORTINETS = ["support.fortinet.com", "customerapiauth.fortinet.com"]
+FLEXGATE_DROPIN_HOSTS = env.list("FLEXGATE_DROPIN_HOSTS", default=FORTINETS)
+FLEXGATE_DROPIN_SECONDS = env.float("FLEXGATE_DROPIN_SECONDS", default=14.0)  # below the 20 of FortiFlex's samples
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "tenants.authentication.BearerAuthentication",
@@ -228,10 +234,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "tenants.openapi.complete_description",
-    ],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "tenants.openapi.complete_description"],
     "ENUM_NAME_OVERRIDES": {
         "OperationStateEnum": "gateway.models.Operation.State",
         "OperationKindEnum": "gateway.models.Operation.Kind",

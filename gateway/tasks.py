@@ -5,6 +5,7 @@ from uuid import UUID
 import structlog
 from celery import shared_task
 
+from gateway.dropin.repeats import REPEAT_LEASE
 from gateway.fortiflex.errors import FortiFlexError
 from gateway.gate import forget_old_calls
 from gateway.health import SCHEDULER_BEAT
@@ -18,9 +19,10 @@ from gateway.tag_following import follow_tags
 from tenants import ids
 from tenants.actors import system
 from tenants.context import acting_as, with_request_id
-from tenants.leases import lease_for, take_lease
+from tenants.leases import forget_old_leases, lease_for, take_lease
 from tenants.rate_limits import forget_full_buckets
 from tenants.sealing import seal_audit, seal_events, tell_heads
+from tenants.session_tokens import forget_old_sessions
 from tenants.sessions import SessionStore
 
 log = structlog.get_logger("flexgate.tasks")
@@ -123,11 +125,13 @@ def tell_audit_heads() -> None:
 
 @shared_task
 def forget_calls() -> None:
-    """Daily: what only served the limits, and sessions that have run out."""
+    """Daily: what only served the limits, and sessions and locks that have run out."""
     forget_old_calls()
     with acting_as(WORKER):
         forget_full_buckets()
+        forget_old_leases(prefix=REPEAT_LEASE)
     SessionStore.clear_expired()
+    forget_old_sessions()
 
 
 def _enabled_api_users(**more: bool) -> list[str]:

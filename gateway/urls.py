@@ -11,6 +11,7 @@ urlpatterns = [
     path("healthz", answer_alive),
     path("readyz", answer_ready),
     path("metrics", MetricsView.as_view()),
+    path("", include("gateway.dropin.urls")),  # first: its login lies under /api/v1 too
     path("api/v1/", include("tenants.api.urls")),
     path("api/v1/", include("gateway.api.urls")),
     path("api/v1/", include("billing.api.urls")),

@@ -60,16 +60,16 @@ def find_token(text: str, *, address: str) -> Token | None:
     token = look_up_token(presented.token_id)
     if token is None or (token.tenant_id is None) != (presented.kind == "operator"):
         return None
-    reason = "wrong_secret" if not secret_matches(token, presented.secret) else _why_unusable(token, address)
+    reason = "wrong_secret" if not secret_matches(token, presented.secret) else why_unusable(token, address)
     if reason is not None:
-        _record_refusal(token, reason)
+        record_token_refusal(token, reason)
         return None
     take(rates_of(token))
-    _note_use(token, presented.secret, address)
+    note_use(token, address, secret=presented.secret)
     return token
 
 
-def _why_unusable(token: Token, address: str) -> str | None:
+def why_unusable(token: Token, address: str) -> str | None:
     """For our own eyes; the caller learns nothing of it."""
     if token.revoked_at is not None:
         return "revoked"
@@ -84,12 +84,13 @@ def _why_unusable(token: Token, address: str) -> str | None:
     return None
 
 
-def _note_use(token: Token, secret: str, address: str) -> None:
+def note_use(token: Token, address: str, *, secret: str | None = None) -> None:
+    """When and from where it was last used; and `secret`, where it was shown, under the newest pepper."""
     now = clock.now()
     changed: dict[str, Any] = {}
     if token.last_used_at is None or now - token.last_used_at >= LAST_USE_PRECISION:
         changed |= {"last_used_at": now, "last_used_from": address}
-    if needs_rehash(token):
+    if secret is not None and needs_rehash(token):
         changed |= rehash(secret)
     if changed:
         with acting_as(AUTHENTICATOR):
@@ -127,7 +128,7 @@ def failures_from(address: str, *, kind: str) -> Rate:
     return Rate("address", f"failed {kind}:{neighbourhood(address)}", settings.FLEXGATE_FAILURES_PER_ADDRESS)
 
 
-def _record_refusal(token: Token, reason: str) -> None:
+def record_token_refusal(token: Token, reason: str) -> None:
     """Somebody holds a token that once was or nearly is one: its tenant may want to know. Once a minute and reason."""
     with acting_as(AUTHENTICATOR):
         if not has_room(Rate("refusals", f"refused {reason}:{token.id}", 1)):

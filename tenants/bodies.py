@@ -29,30 +29,31 @@ class ExactJSONParser(BaseParser):
     ) -> Any:
         with body_slot(asker_of(parser_context)):
             raw = stream.read()
-        if not raw.strip():
-            return {}
+        return parse_object(raw) if raw.strip() else {}
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """One JSON object, as strictly as ExactJSONParser says. ParseError for everything else."""
+    try:
+        body = json.loads(
+            raw, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates
+        )
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise ParseError("The body is not JSON in UTF-8.") from error
+    except json.JSONDecodeError as error:
+        raise ParseError(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from error
+    except (ValueError, ArithmeticError) as error:
+        raise ParseError("The body holds a number of more digits than anything here takes.") from error
+    if not isinstance(body, dict):
+        raise ParseError("The body must be a JSON object.")
+    if _is_deeper(body, MAX_DEPTH):
+        raise ParseError(f"The body is nested deeper than {MAX_DEPTH} levels.")
+    if b"\\ud" in raw.lower():
         try:
-            body = json.loads(
-                raw, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates
-            )
-        except (UnicodeDecodeError, RecursionError) as error:
-            raise ParseError("The body is not JSON in UTF-8.") from error
-        except json.JSONDecodeError as error:
-            raise ParseError(
-                f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
-            ) from error
-        except (ValueError, ArithmeticError) as error:
-            raise ParseError("The body holds a number of more digits than anything here takes.") from error
-        if not isinstance(body, dict):
-            raise ParseError("The body must be a JSON object.")
-        if _is_deeper(body, MAX_DEPTH):
-            raise ParseError(f"The body is nested deeper than {MAX_DEPTH} levels.")
-        if b"\\ud" in raw.lower():
-            try:
-                json.dumps(body, ensure_ascii=False, default=str).encode()
-            except UnicodeEncodeError as error:
-                raise ParseError("The body holds half of a surrogate pair, which is no character.") from error
-        return body
+            json.dumps(body, ensure_ascii=False, default=str).encode()
+        except UnicodeEncodeError as error:
+            raise ParseError("The body holds half of a surrogate pair, which is no character.") from error
+    return body
 
 
 def asker_of(parser_context: Mapping[str, Any] | None) -> str:

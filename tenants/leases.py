@@ -36,6 +36,18 @@ def give_back_lease(name: str, holder: UUID) -> None:
         Lease.objects.filter(name=name, holder=holder).update(holder=None, held_until=None)
 
 
+def drop_lease(name: str, holder: UUID) -> None:
+    """Give it back for good: for names that are used once and never again."""
+    with acting_as(system("lease")):
+        Lease.objects.filter(name=name, holder=holder).delete()
+
+
+def forget_old_leases(*, prefix: str) -> int:
+    """Drop those that begin with `prefix` and ran out; how many. Inside an `acting_as` of the gateway itself."""
+    removed, _ = Lease.objects.filter(name__startswith=prefix, held_until__lte=clock.now()).delete()
+    return removed
+
+
 @contextmanager
 def lease_for(name: str, *, seconds: float) -> Iterator[UUID | None]:
     """The lease for the length of a block; None inside it means: somebody else is at it, leave it to them."""

@@ -8,12 +8,13 @@ import structlog
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
+from django.http.request import split_domain_port, validate_host
 
 from tenants import ids
 from tenants.addresses import client_address
 from tenants.context import with_address, with_request_id
 from tenants.metrics import observe_request
-from tenants.problems import Problem, answer_problem, not_found
+from tenants.problems import Problem, answer_problem, guise_of, not_found
 from tenants.rate_limits import rate_headers
 
 ACCEPTABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -63,7 +64,10 @@ class RequestContextMiddleware:
             try:
                 request.get_host()
             except DisallowedHost:
-                return answer_problem(request, Problem("invalid", "This gateway does not answer to that host name."))
+                if not _is_called_by_a_vendors_name(request):
+                    return answer_problem(
+                        request, Problem("invalid", "This gateway does not answer to that host name.")
+                    )
         if "\x00" in request.path:
             return answer_problem(request, not_found())
         if "%00" in query:
@@ -97,3 +101,10 @@ class RequestContextMiddleware:
         response.setdefault("Content-Security-Policy", OWN_PAGES if has_pages else NOTHING_RUNS)
         response.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()")
         response.setdefault("Cache-Control", "private, no-cache")
+
+
+def _is_called_by_a_vendors_name(request: HttpRequest) -> bool:
+    """Clients that can't be told another host reach us through DNS: the vendor's name, and on the vendor's paths alone."""
+    guise = guise_of(request.path)
+    domain, _ = split_domain_port(request.META.get("HTTP_HOST", ""))
+    return guise is not None and bool(domain) and validate_host(domain, list(guise.hosts()))

@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem documents with stable codes. One function renders them, in a view and before one is reached."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -87,20 +88,48 @@ def not_found() -> Problem:
     return Problem("not_found", "There is no such resource here. Check the path and the id.")
 
 
-_forms: list[tuple[str, Callable[[Problem], HttpResponse]]] = []
+@dataclass(frozen=True, slots=True)
+class Guise:
+    """Paths under which the gateway answers as another vendor's service: in its form, and to its host names besides our own."""
+
+    prefix: str
+    render: Callable[[Problem], HttpResponse]
+    hosts: Callable[[], Collection[str]]
+    is_on: Callable[[], bool]
 
 
-def register_error_form(prefix: str, render: Callable[[Problem], HttpResponse]) -> None:
-    """Errors under `prefix` look as `render` makes them. For what answers in another vendor's form; apps call this in ready()."""
-    _forms.append((prefix, render))
+_forms: list[Guise] = []
+
+
+def register_error_form(
+    prefix: str,
+    render: Callable[[Problem], HttpResponse],
+    *,
+    hosts: Callable[[], Collection[str]] = tuple,
+    is_on: Callable[[], bool] = lambda: True,
+) -> None:
+    """Errors under `prefix` look as `render` makes them; apps call this in ready(). A vendor's clients write paths in any case and with
+    doubled slashes, and so `prefix` is found.
+    """
+    _forms.append(Guise(plain_path(prefix), render, hosts, is_on))
+
+
+def plain_path(path: str) -> str:
+    """`//ES//api/` → `/es/api`."""
+    return "/" + "/".join(part for part in path.lower().split("/") if part)
+
+
+def guise_of(path: str) -> Guise | None:
+    """As whom the gateway answers under `path`; None = as itself."""
+    plain = plain_path(path)
+    found = (form for form in _forms if plain == form.prefix or plain.startswith(f"{form.prefix}/"))
+    return next((form for form in found if form.is_on()), None)
 
 
 def answer_problem(request: HttpRequest, problem: Problem) -> HttpResponse:
     """The one place that chooses an error's form by path, also for what fails before a view is reached."""
-    for prefix, render in _forms:
-        if request.path.startswith(prefix):
-            return render(problem)
-    return render_problem(problem)
+    guise = guise_of(request.path)
+    return guise.render(problem) if guise is not None else render_problem(problem)
 
 
 def render_problem(problem: Problem) -> HttpResponse:

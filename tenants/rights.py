@@ -40,6 +40,10 @@ def register_tables() -> None:
         tenant_rule=owned_by(),
         narrowed="EXISTS (SELECT 1 FROM tenants_token t WHERE t.id = token_id)",
     )
+    # No tenant's role has a right on it: what a session may do is its token's.
+    register_table(
+        "tenants_sessiontoken", operator="SELECT, DELETE", auth="SELECT, INSERT, UPDATE (renewed_at, ended_at)"
+    )
     # Append-only by privilege: nobody at run time may change or remove what was written down. Triggers say the same to the owner.
     for table in ("tenants_auditentry", "tenants_event"):
         register_table(table, tenant=APPEND, operator=APPEND, tenant_rule=owned_by())

@@ -33,5 +33,15 @@ def secret_matches(token: Token, secret: str) -> bool:
     return hmac.compare_digest(bytes(token.secret_hash), _hash(secret, pepper=token.pepper))
 
 
+def hash_session(value: str) -> bytes:
+    """The keyed hash by which a session's token is kept from now on; no token's own hash is ever the same."""
+    return _hash(f"session:{value}", pepper=peppers().newest)
+
+
+def possible_session_hashes(value: str) -> list[bytes]:
+    """Every hash by which `value` may be kept: one per pepper."""
+    return [_hash(f"session:{value}", pepper=pepper) for pepper in peppers().keys]
+
+
 def _hash(secret: str, *, pepper: str) -> bytes:
     return hmac.new(peppers().keys[pepper], secret.encode(), hashlib.sha256).digest()

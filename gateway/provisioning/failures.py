@@ -19,6 +19,12 @@ REFUSED = "FortiFlex refused this. Check the values; your operator can see its r
 NOT_AVAILABLE = "At least one of these serial numbers can't be registered. Check that they are yours and not in use."
 
 
+# The same for a product that another customer has in a shared account and for one that FortiFlex refuses for whatever reason.
+NO_SECOND = (
+    "This cloud product can't be had in this account. FortiFlex gives one per product and account; ask your operator."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """`upstream` is for the operator's eyes; `retry_after` in seconds where waiting helps."""
@@ -41,6 +47,8 @@ def explain_failure(error: NotDone, *, kind: str | None = None, product: Product
         return Failure("upstream_unavailable", UNREACHABLE, str(error), 30)
     if kind == Operation.Kind.CREATE_HARDWARE:
         return Failure("not_available", NOT_AVAILABLE, error.upstream_message)
+    if kind == Operation.Kind.CREATE_CLOUD:
+        return Failure("not_available", NO_SECOND, error.upstream_message)
     if error.parameter_id is not None:
         detail = f"FortiFlex does not accept the value of {name_parameter(product, error.parameter_id)}."
         return Failure("upstream_rejected", detail, error.upstream_message)

@@ -3,9 +3,9 @@
 from django.conf import settings
 
 from gateway.gate import expected_seconds, seconds_without_errors
-from gateway.models import ApiUser, Entitlement, Operation
+from gateway.models import ApiUser, Config, Entitlement, Operation
 from gateway.operations import JOURNAL, OPEN, Plan
-from gateway.provisioning.failures import NOT_AVAILABLE, Failure
+from gateway.provisioning.failures import NO_SECOND, NOT_AVAILABLE, Failure
 from tenants.context import acting_as
 from tenants.models import Lease, Tenant
 from tenants.problems import Problem
@@ -55,7 +55,23 @@ def why_unsendable(operation: Operation) -> Failure | None:
         return None if owners == {operation.tenant_id} else Failure("not_available", HANDED_OVER)
     if operation.kind == Kind.CREATE_HARDWARE and _is_taken(operation):
         return Failure("not_available", NOT_AVAILABLE)
+    if operation.kind == Kind.CREATE_CLOUD and _has_one_already(operation):
+        return Failure("not_available", NO_SECOND)
     return None
+
+
+def _has_one_already(operation: Operation) -> bool:
+    """FortiFlex gives one entitlement per cloud product and account, whoever's it is (reference 2.4, cloud/create)."""
+    config = Config.objects.get(id=operation.config_id or 0)
+    standing = Entitlement.objects.filter(
+        program_id=operation.program_serial,
+        account_id=operation.account_id,
+        config__product_type_id=config.product_type_id,
+        vanished_at__isnull=True,
+    )
+    return standing.exclude(
+        status="EXPIRED"
+    ).exists()  # what FortiFlex says to a second after an expired one is not documented
 
 
 def _is_taken(operation: Operation) -> bool:

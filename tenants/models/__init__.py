@@ -3,6 +3,7 @@
 from tenants.models.directory import Tenant
 from tenants.models.grants import TenantGroupGrant, TenantUserGrant
 from tenants.models.records import AuditEntry, AuditHead, AuditSeal, Event, EventPosition, Unsealed
+from tenants.models.session_tokens import SessionToken
 from tenants.models.standing import Lease, RateBucket
 from tenants.models.tokens import Token, TokenReach
 
@@ -14,6 +15,7 @@ __all__ = [
     "EventPosition",
     "Lease",
     "RateBucket",
+    "SessionToken",
     "Tenant",
     "TenantGroupGrant",
     "TenantUserGrant",
