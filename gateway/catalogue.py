@@ -5,6 +5,7 @@ Only what is certainly wrong is refused here. What the catalogue does not know (
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any, Literal
 
 from gateway.fortiflex import wire
@@ -25,6 +26,7 @@ ZERO_TOO_IDS = frozenset({13, 14, 15, 37, 38, 39, 40, 41, 50, 51})
 # Can be raised and never lowered afterwards (reference 4.3); tools/metadata does not say so.
 UP_ONLY_IDS = frozenset({59, 67, 68, 72, 76, 83})
 NOTHING_CHOSEN = "NONE"
+_read: dict[tuple[str, datetime], list[ProductType]] = {}  # decoding a catalogue takes longer than a whole request may
 
 
 def refresh_catalogue(api_user: ApiUser) -> int:
@@ -41,8 +43,14 @@ def refresh_catalogue(api_user: ApiUser) -> int:
 def product_types(api_urls: Collection[str]) -> list[ProductType]:
     """What these URLs sell, by id; empty before the first sync."""
     with acting_as(CATALOGUE):
-        rows = list(ProductCatalogue.objects.filter(api_url__in=api_urls).order_by("fetched_at"))
-    found = {product.id: product for row in rows for product in map(wire.read_product_type, row.product_types)}
+        rows = ProductCatalogue.objects.filter(api_url__in=api_urls).order_by("fetched_at")
+        keys = [(str(url), fetched_at) for url, fetched_at in rows.values_list("api_url", "fetched_at")]
+        unread = [url for url, fetched_at in keys if (url, fetched_at) not in _read]
+        for row in rows.filter(api_url__in=unread) if unread else ():
+            _read[row.api_url, row.fetched_at] = [wire.read_product_type(raw) for raw in row.product_types]
+    found = {product.id: product for key in keys for product in _read[key]}
+    for key in [key for key in _read if key[0] in api_urls and key not in keys]:
+        _read.pop(key, None)  # a newer one came
     return [found[product_id] for product_id in sorted(found)]
 
 

@@ -49,9 +49,11 @@ def place_all(entitlements: Sequence[Entitlement], *, on: date, assumed: bool = 
     if not made:
         return
     # In this order: no serial stands in two places, not even for a moment.
-    Placement.objects.filter(id__in=removed).delete()
-    with connection.cursor() as cursor:
-        cursor.execute(CUT, [[key for key, _ in cut], [day for _, day in cut]])
+    if removed:
+        Placement.objects.filter(id__in=removed).delete()
+    if cut:
+        with connection.cursor() as cursor:
+            cursor.execute(CUT, [[key for key, _ in cut], [day for _, day in cut]])
     Placement.objects.bulk_create(made, batch_size=1000)
 
 

@@ -2,8 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Exists, OuterRef
 
@@ -38,6 +40,15 @@ FIELDS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """Whose a new entitlement is, and what its owner called it."""
+
+    tenant_id: UUID | None
+    text: str
+    labels: Mapping[str, Any]
+
+
 def apply_entitlements(
     entitlements: Sequence[records.Entitlement],
     *,
@@ -45,12 +56,13 @@ def apply_entitlements(
     account_id: int,
     asked_at: datetime | None = None,
     ours: bool = True,
+    born_to: Birth | None = None,
 ) -> Changes:
     """Store entitlements. `asked_at` = these are all of this (program, account) as of then, so the missing ones have moved or vanished;
     what a write of ours touched since is newer than this list, and left alone.
 
     `ours` = the answer of our own write; otherwise every difference is something that happened behind our back, and an event.
-    The owner is never touched here. LookupError if a config is not in the mirror yet.
+    `born_to` = whose the new ones are from the start. The owner of others is never touched here. LookupError if a config is not in the mirror yet.
     """
     touched = touched_since(asked_at)[0] if asked_at is not None else set()
     listed = {item.serial_number: item for item in entitlements}
@@ -60,7 +72,7 @@ def apply_entitlements(
         for serial in _known_better(differing, program_serial, account_id, asked_at=asked_at):
             del differing[serial]
     _require_configs({item.config_id for item in differing.values()})
-    changes = _store(differing, program_serial=program_serial, account_id=account_id, ours=ours)
+    changes = _store(differing, program_serial=program_serial, account_id=account_id, ours=ours, born_to=born_to)
     if asked_at is not None:
         note_missed(program_serial, account_id, listed=listed.keys() | touched, asked_at=asked_at)
     return changes
@@ -83,7 +95,12 @@ def _require_configs(wanted: set[int]) -> None:
 
 
 def _store(
-    differing: Mapping[str, records.Entitlement], *, program_serial: str, account_id: int, ours: bool
+    differing: Mapping[str, records.Entitlement],
+    *,
+    program_serial: str,
+    account_id: int,
+    ours: bool,
+    born_to: Birth | None,
 ) -> Changes:
     rows = Entitlement.objects.in_bulk(list(differing)) if differing else {}
     owners: dict[Any, str] = dict(
@@ -96,6 +113,8 @@ def _store(
         text, tag = split_tag(item.description)
         if row is None:
             row = Entitlement(serial_number=serial, description=text, **fields)
+            if born_to is not None:
+                row.tenant_id, row.description, row.labels = born_to.tenant_id, born_to.text, dict(born_to.labels)
             created.append(row)
         else:
             before = {name: getattr(row, name) for name in (*WATCHED, "upstream_description", "description")}

@@ -121,6 +121,10 @@ class Operation(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} {self.id} {self.state}"
 
+    def has_its_neighbours(self) -> bool:
+        """Whether tenant and API user are loaded: outside of a context they can't be any more."""
+        return Operation.api_user.is_cached(self) and (self.tenant_id is None or Operation.tenant.is_cached(self))
+
 
 class Attempt(models.Model):
     """One sending of an operation, with its own tag. An attempt is never sent twice. `answer`: zlib of the body, licence tokens masked."""

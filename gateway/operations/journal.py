@@ -13,14 +13,17 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
+
 from gateway.fortiflex.records import Exchange
-from gateway.models import Attempt, Operation
+from gateway.models import ApiUser, Attempt, Operation
 from gateway.upstream import CALL_SECONDS
 from tenants import clock
 from tenants.actors import Actor, system
 from tenants.audit import record_audit
 from tenants.context import acting_as, current_request_id
 from tenants.events import record_event
+from tenants.models import Tenant
 from tenants.problems import Problem
 
 JOURNAL = system("operations")
@@ -39,7 +42,8 @@ LICENCE_TOKEN = re.compile(rb'("token"\s*:\s*)"[^"]*"')
 class Plan:
     """One upstream write that somebody wants. `intent` is checked and JSON-able; `before` is what stands there now.
 
-    `background` = nobody asked for it this moment: it goes after what people wait for.
+    `neighbours` = tenant and API user, where they are loaded already. `background` = nobody asked for it this moment: it goes after what
+    people wait for.
     """
 
     kind: Operation.Kind
@@ -52,6 +56,7 @@ class Plan:
     intent: Mapping[str, Any] = field(default_factory=dict)
     before: Mapping[str, Any] = field(default_factory=dict)
     points_per_day: Decimal | None = None
+    neighbours: tuple[Tenant | None, ApiUser] | None = None
     background: bool = False
 
 
@@ -88,6 +93,8 @@ def plan_operation(
         deferred=deferred,
         created_at=now,
     )
+    if plan.neighbours is not None:
+        operation.tenant, operation.api_user = plan.neighbours
     record_audit(
         actor,
         "operation.planned",
@@ -133,15 +140,18 @@ def refuse_while_sent(serial_numbers: Sequence[str]) -> None:
 CONFIG_CHANGES = (Operation.Kind.UPDATE_CONFIG, Operation.Kind.ENABLE_CONFIG, Operation.Kind.DISABLE_CONFIG)
 
 
-def claim_planned(operation_id: UUID) -> Operation | None:
-    """planned → sent, inside an open `acting_as`; None if somebody else has it. Two senders: one wins."""
+def claim_planned(operation: Operation) -> bool:
+    """planned → sent, inside an open `acting_as`; False if somebody else has it. Two senders: one wins.
+
+    What is sent was fixed when it was planned; only the state moves, so `operation` need not be fresh.
+    """
     now = clock.now()
-    claimed = Operation.objects.filter(id=operation_id, state=State.PLANNED).update(
-        state=State.SENT, sent_at=now, next_check_at=now + timedelta(seconds=SENT_SECONDS)
-    )
-    if not claimed:
-        return None
-    return Operation.objects.select_related("tenant", "api_user").get(id=operation_id)
+    moved = {"state": State.SENT, "sent_at": now, "next_check_at": now + timedelta(seconds=SENT_SECONDS)}
+    if not Operation.objects.filter(id=operation.id, state=State.PLANNED).update(**moved):
+        return False
+    for name, value in moved.items():
+        setattr(operation, name, value)
+    return True
 
 
 def lock_planned(operation_id: UUID) -> Operation | None:
@@ -184,11 +194,10 @@ def lock_unsettled(operation_id: UUID, *, attempt: int) -> Operation | None:
         Operation.objects.select_for_update(of=("self",))
         .select_related("tenant", "api_user")
         .filter(id=operation_id, state__in=[State.SENT, State.UNKNOWN])
+        .annotate(superseded=Exists(Attempt.objects.filter(operation=OuterRef("pk"), number__gt=attempt)))
         .first()
     )
-    if operation is None or operation.attempts.filter(number__gt=attempt).exists():
-        return None
-    return operation
+    return None if operation is None or operation.superseded else operation  # type: ignore[attr-defined]
 
 
 def settle_succeeded(operation: Operation, *, serial_numbers: Sequence[str], config_id: int | None) -> None:

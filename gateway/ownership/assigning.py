@@ -124,9 +124,11 @@ def own_new_serials(
     Call inside `acting_as(system(…))`, in the transaction that stores it.
     """
     rows = list(Entitlement.objects.select_for_update().filter(serial_number__in=serials).order_by("pk"))
-    for row in rows:
+    wanted = (tenant.id if tenant else None, description, dict(labels), "")
+    others = [row for row in rows if (row.tenant_id, row.description, row.labels, row.proposed_tenant) != wanted]
+    for row in others:  # they were mirrored before their creation's answer was found
         row.tenant, row.description, row.labels, row.proposed_tenant = tenant, description, dict(labels), ""
-    Entitlement.objects.bulk_update(rows, fields=["tenant", "description", "labels", "proposed_tenant"])
+    Entitlement.objects.bulk_update(others, fields=["tenant", "description", "labels", "proposed_tenant"])
     if tenant is not None:
         made = [
             Assignment(
@@ -143,5 +145,7 @@ def own_new_serials(
         Assignment.objects.bulk_create(made)
         changes = [(Change(period.serial_number, tenant, from_day), period) for period in made]
         tell_steps(actor, [Step(change, None, frozenset(), period, changed=True) for change, period in changes])
-    place_all(rows, on=today())
-    attribute(list(serials), from_day)
+    if others:
+        place_all(others, on=today())
+    if LedgerEntry.objects.filter(serial_number__in=serials, day__gte=from_day).exists():
+        attribute(list(serials), from_day)

@@ -60,7 +60,8 @@ def create_entitlements(actor: Actor, wish: Wish, *, tenant: Tenant | None, mann
         if form == "hardware":
             _check_available(actor, wish)  # again, now that nobody can come in between
         guard_creation(tenant, config, count=count, points_per_day=points_per_day)
-        plan = replace(_plan(wish, config, form, api_user, tenant), points_per_day=points_per_day)
+        plan = _plan(wish, config, form, api_user, tenant)
+        plan = replace(plan, points_per_day=points_per_day, neighbours=(tenant, api_user))
         outcome = start_operation(actor, plan, manner=manner, earlier=earlier)
     return carry_out(outcome, manner)
 

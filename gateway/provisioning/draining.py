@@ -50,7 +50,8 @@ class Drainer:
         if self.chosen is None:
             return None
         self.sent.append(self.chosen)
-        return claim_for_sending(self.chosen)
+        operation = Operation.objects.select_related("tenant", "api_user").get(id=self.chosen)
+        return claim_for_sending(operation)
 
 
 def drain_queue(api_user: ApiUser, *, seconds: float, wait_seconds: float = 20.0) -> list[UUID]:

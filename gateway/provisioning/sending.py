@@ -67,7 +67,7 @@ def send_operation(operation: Operation, *, wait_seconds: float = INTERACTIVE_WA
             operation.api_user,
             Asker(standing, operation.tenant_id),
             wait_seconds=wait_seconds,
-            claim=lambda: claim_for_sending(operation.id),
+            claim=lambda: claim_for_sending(operation),
         )
     except GateClosed as closed:
         _end_or_leave(operation.id, closed)
@@ -116,16 +116,16 @@ def in_turn(
     raise AssertionError("unreachable")
 
 
-def claim_for_sending(operation_id: UUID) -> Claimed | None:
+def claim_for_sending(operation: Operation) -> Claimed | None:
     """planned → sent with the attempt's row, or its end where it may not be sent any more. In the transaction that takes the lane."""
     with acting_as(JOURNAL):
-        operation = claim_planned(operation_id)
-        if operation is None:
+        is_first = operation.sent_at is None
+        if not claim_planned(operation):
             return None
         if (failure := why_unsendable(operation)) is not None:
             _settle_failure(operation, failure)
             return None
-        return Claimed(operation, _open_attempt(operation))
+        return Claimed(operation, _open_attempt(operation, is_first=is_first))
 
 
 def _send(claimed: Claimed, turn: Turn) -> Sent:
@@ -174,8 +174,8 @@ def _settle_failure(operation: Operation, failure: Failure) -> None:
     )
 
 
-def _open_attempt(operation: Operation) -> Attempt:
-    number = operation.attempts.count() + 1
+def _open_attempt(operation: Operation, *, is_first: bool) -> Attempt:
+    number = 1 if is_first else operation.attempts.count() + 1
     tag = make_tag(operation.tenant.slug if operation.tenant else None, operation.id, number)
     request = WRITES[operation.kind].build_request(operation, tag)
     return Attempt.objects.create(

@@ -8,6 +8,7 @@ from gateway.days import today
 from gateway.fortiflex import records
 from gateway.fortiflex.days import billing_day_at
 from gateway.mirror import apply_configs, apply_entitlements
+from gateway.mirror.entitlements import Birth
 from gateway.models import Assignment, Config, Entitlement, Operation
 from gateway.operations import JOURNAL
 from gateway.ownership import own_new_serials
@@ -22,15 +23,21 @@ def store_new_entitlements(operation: Operation, found: Sequence[records.Entitle
     not_ours = foreign_serials(operation, serials)
     if not_ours:
         raise NotOurs(not_ours)
-    apply_entitlements(found, program_serial=operation.program_serial, account_id=operation.account_id)
+    text, labels = operation.intent.get("description") or "", operation.intent.get("labels") or {}
+    apply_entitlements(
+        found,
+        program_serial=operation.program_serial,
+        account_id=operation.account_id,
+        born_to=Birth(operation.tenant_id, text, labels),
+    )
     if operation.intent.get("folder_path"):
         Entitlement.objects.filter(serial_number__in=serials).update(folder_path=operation.intent["folder_path"])
     own_new_serials(
         JOURNAL,
         serials=serials,
         tenant=operation.tenant,
-        description=operation.intent.get("description") or "",
-        labels=operation.intent.get("labels") or {},
+        description=text,
+        labels=labels,
         operation_id=operation.id,
         from_day=billing_day_at(operation.sent_at or clock.now()),
     )
@@ -41,7 +48,7 @@ def foreign_serials(operation: Operation, serials: Sequence[str]) -> list[str]:
     """Those among `serials` that this operation can't have made: mirrored before it was sent, or owned through something else."""
     before = Entitlement.objects.filter(serial_number__in=serials, first_seen_at__lt=operation.sent_at)
     owned = Assignment.objects.filter(serial_number__in=serials).exclude(operation_id=operation.id)
-    taken = set(before.values_list("serial_number", flat=True)) | set(owned.values_list("serial_number", flat=True))
+    taken = before.values_list("serial_number", flat=True).union(owned.values_list("serial_number", flat=True))
     return sorted(taken)
 
 
