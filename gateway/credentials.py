@@ -9,6 +9,7 @@ from gateway.fortiflex.errors import LoginRefused, NotDone
 from gateway.gate import Asker, GateClosed, Standing, take_turn
 from gateway.gate.records import CallRecord
 from gateway.models import ApiUser, UpstreamLane
+from gateway.operations import end_planned
 from gateway.upstream import shared_http
 from tenants import ids
 from tenants.actors import Actor
@@ -59,11 +60,12 @@ def save_api_user(actor: Actor, *, name: str, fields: ApiUserFields) -> tuple[Ap
         raise invalid("/password", "A new API user needs its username and password.")
     if moved and not created and fields.password is None:
         raise invalid("/password", "Enter the password again: it would be sent to another URL or for another user.")
+    given = _names_of(fields)
     if fields.password is None:
-        _store(actor, row, before, changed_password=False)
+        _store(actor, row, before, given, changed_password=False)
     elif created:
         token = _prove(row, fields.password)
-        _store(actor, row, before, changed_password=True)
+        _store(actor, row, before, given, changed_password=True)
         _begin_anew(row, token)
     else:
         # The login ends the live token, so nobody may be under way with it.
@@ -71,10 +73,10 @@ def save_api_user(actor: Actor, *, name: str, fields: ApiUserFields) -> tuple[Ap
             with take_turn(
                 row, Asker(Standing.PEOPLE), wait_seconds=PROOF_WAIT, call_seconds=30, writes=False, logs_in=True
             ) as turn:
-                token = _prove(row, fields.password)
                 if turn is not None:
-                    turn.record(CallRecord("oauth/token", "ok", False, 200, 0))
-                _store(actor, row, before, changed_password=True)
+                    turn.record(CallRecord("oauth/token", "login", False, None, 0))
+                token = _prove(row, fields.password)
+                _store(actor, row, before, given, changed_password=True)
                 _begin_anew(row, token)
         except GateClosed as closed:
             detail = "This API user is in the middle of a call, so its credentials can't be proven. Try again."
@@ -82,16 +84,32 @@ def save_api_user(actor: Actor, *, name: str, fields: ApiUserFields) -> tuple[Ap
     return row, created
 
 
+def _names_of(fields: ApiUserFields) -> list[str]:
+    """The columns that an operator's entry is about."""
+    names = ("username", "api_url", "auth_url", "per_minute", "per_hour", "errors_per_hour", "enabled", "tags_follow")
+    given = [name for name in names if getattr(fields, name, None) is not None]
+    given += ["password_encrypted"] if fields.password is not None else []
+    return given + (["tenant"] if fields.tenant is not None or fields.serves_everybody else [])
+
+
 def _begin_anew(row: ApiUser, token: AccessToken) -> None:
     forget_token(row)
     AccessTokens(shared_http()).keep(row, token)
 
 
-def _store(actor: Actor, row: ApiUser, before: dict[str, object] | None, *, changed_password: bool) -> None:
+def _store(
+    actor: Actor, row: ApiUser, before: dict[str, object] | None, given: list[str], *, changed_password: bool
+) -> None:
     created, name = before is None, row.name
     with acting_as(actor):
-        row.save(force_insert=created)
+        if created:
+            row.save(force_insert=True)
+        else:  # only what was given: another change may have been stored while this one logged in
+            row.save(update_fields=given)
+            row.refresh_from_db()
         UpstreamLane.objects.get_or_create(api_user=row)
+        if not row.enabled:
+            end_planned(row, detail="The API user that this was to be sent through was switched off; nothing was done.")
         record_audit(
             actor,
             "api_user.created" if created else "api_user.changed",
@@ -111,11 +129,13 @@ def reencrypt_secrets(actor: Actor) -> dict[str, int]:
     """Encrypt what an older key wrote with the newest; {"renewed", "current", "unreadable"}. Safe to repeat and beside a running gateway."""
     counts = {"renewed": 0, "current": 0, "unreadable": 0}
     with acting_as(actor):
-        for row in ApiUser.objects.select_for_update().order_by("id"):
+        for row in ApiUser.objects.select_for_update(no_key=True).order_by("id"):
             renewed = _renew(counts, row.password_encrypted, f"api_user:{row.id}:password")
             if renewed is not None:
                 ApiUser.objects.filter(id=row.id).update(password_encrypted=renewed)
-        for lane in UpstreamLane.objects.select_for_update().exclude(access_token_encrypted="").order_by("api_user"):
+        for lane in (
+            UpstreamLane.objects.select_for_update(no_key=True).exclude(access_token_encrypted="").order_by("api_user")
+        ):
             renewed = _renew(counts, lane.access_token_encrypted, f"lane:{lane.api_user_id}:access_token")
             if renewed is not None:
                 UpstreamLane.objects.filter(api_user=lane.api_user_id).update(access_token_encrypted=renewed)

@@ -145,7 +145,6 @@ def _condition_for(name: str, value: Any) -> Condition:
                 return Condition("entitlement.labels @> %s::jsonb", (json.dumps({key: wanted}),))
             return Condition("entitlement.labels ? %s", (key,))
         case "search":
-            # In this form, the index of trigrams on upper(description) is used.
             pattern = f"%{value.translate(LIKE_ESCAPES)}%"
             texts = ("entitlement.description", "entitlement.serial_number", "entitlement.labels::text")
             found = " OR ".join(f"upper({text}::text) LIKE upper(%s)" for text in texts)

@@ -27,6 +27,7 @@ def client_for(
     standing: Standing | None = None,
     tenant_id: UUID | None = None,
     wait_seconds: float | None = None,
+    call_seconds: float = CALL_SECONDS,
     turn: Turn | None = None,
 ) -> FortiFlexClient:
     """A client for this API user. `interactive` = somebody waits for the answer; `standing` says it more exactly.
@@ -38,7 +39,7 @@ def client_for(
     if standing is None:
         standing = Standing.PEOPLE if interactive else Standing.BACKGROUND
     asker = Asker(standing, tenant_id)
-    session = GatedSession(api_user, AccessTokens(http), asker, wait_seconds=wait, call_seconds=CALL_SECONDS, turn=turn)
+    session = GatedSession(api_user, AccessTokens(http), asker, wait_seconds=wait, call_seconds=call_seconds, turn=turn)
     return FortiFlexClient(http, api_user.api_url, session)
 
 

@@ -54,6 +54,12 @@ class EntitlementSerializer(serializers.Serializer[Any]):
     seen_at = serializers.DateTimeField(allow_null=True)
 
 
+class ChangedSerializer(EntitlementSerializer):
+    moved_from_config = serializers.IntegerField(
+        required=False, help_text="others depend on that configuration: this one got its own, to be resized alone"
+    )
+
+
 class EntitlementPageSerializer(serializers.Serializer[Any]):
     next = serializers.CharField(allow_null=True)
     previous = serializers.CharField(allow_null=True)

@@ -69,7 +69,7 @@ def write_once(asked: Asked, values: Mapping[str, Any], verb: Verb) -> Operation
     `values` are the checked fields, by which a repeated request is known. Problems: what refused it, or 503 where it is not known yet.
     """
     key = repeat_key(asked, values)
-    with _turn_of(key, time.monotonic() + settings.FLEXGATE_DROPIN_SECONDS) as turn:
+    with _turn_of(key, time.monotonic() + settings.FLEXGATE_DROPIN_SECONDS, asked.actor.tenant_id) as turn:
         while (earlier := find_open_or_unclaimed(asked, key)) is not None:
             if earlier.settled_at is not None and not still_stands(asked, earlier):
                 hand_over(earlier)  # nobody can be given it any more
@@ -93,10 +93,10 @@ def repeat_key(asked: Asked, values: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def _turn_of(key: str, deadline: float) -> Iterator[_Turn]:
+def _turn_of(key: str, deadline: float, tenant_id: UUID | None) -> Iterator[_Turn]:
     """The turn among identical requests. A row and no lock in the database: nothing is held open while FortiFlex is asked."""
     name, (pause, longest) = REPEAT_LEASE + key, POLL_SECONDS
-    with _place_to_wait():
+    with _place_to_wait(tenant_id):
         while (holder := take_lease(name, seconds=LEASE_SECONDS)) is None:
             if seconds_until(deadline) <= longest:
                 raise not_known_yet()
@@ -111,10 +111,10 @@ def _turn_of(key: str, deadline: float) -> Iterator[_Turn]:
 
 
 @contextmanager
-def _place_to_wait() -> Iterator[None]:
+def _place_to_wait(tenant_id: UUID | None) -> Iterator[None]:
     """Of the few threads that may wait; whom there is no place for is told to come again at once."""
     try:
-        with waiting_room():
+        with waiting_room(tenant_id):
             yield
     except WaitingRoomFull:
         raise not_known_yet(retry_after=2) from None
@@ -162,7 +162,7 @@ def _wait(operation: Operation, turn: _Turn) -> Operation:
     left = timedelta(seconds=seconds_until(turn.deadline))
     note_waiting(operation, until=clock.now() + left)
     try:
-        with _place_to_wait():
+        with _place_to_wait(operation.tenant_id):
             while seconds_until(turn.deadline) > POLL_SECONDS[1]:
                 time.sleep(POLL_SECONDS[1])
                 last = follow(operation)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from gateway.fortiflex.errors import FortiFlexError, LoginRefused, OutcomeUnknown, RateLimited, TokenRejected
 from gateway.gate.limits import Why
-from gateway.models import UpstreamCall
+from gateway.models import UpstreamCall, UpstreamTurn
 from tenants import clock
 from tenants.actors import system
 from tenants.context import acting_as
@@ -54,4 +54,5 @@ def forget_old_calls(*, older_than: timedelta = timedelta(days=2)) -> int:
     before: datetime = clock.now() - older_than
     with acting_as(GATE):
         removed, _ = UpstreamCall.objects.filter(at__lt=before).delete()
+        UpstreamTurn.objects.filter(alive_until__lt=before).delete()  # of processes that died while they waited
     return removed

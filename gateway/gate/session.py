@@ -14,6 +14,7 @@ from gateway.gate.turns import Turn, take_turn
 from gateway.models import ApiUser
 from tenants import clock
 from tenants.context import acting_as, refuse_open_context
+from tenants.secrets import SecretUnreadable
 
 
 @dataclass(slots=True)
@@ -84,6 +85,8 @@ class GatedPassage:
         self._started = time.monotonic()
         try:
             token = tokens.log_in(api_user, seconds=self.seconds_left())
+        except SecretUnreadable as error:
+            raise NotSent(str(error)) from error
         except NotSent:
             raise
         except FortiFlexError as error:

@@ -1,6 +1,5 @@
 """What one tenant may use up of what all share, and how long a queue takes."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -12,6 +11,8 @@ from gateway.gate.limits import HOUR, seconds_of
 from gateway.models import ApiUser, UpstreamCall, UpstreamLane
 from tenants import clock
 
+STEPS = (5, 15, 60, 300, 900, 3600)  # seconds; finer ones would tell how many others wait
+FAIR_SHARE = 2  # others are served in between
 REFUSED = "rejected"  # the outcome of a call that FortiFlex refused for what was in it
 
 
@@ -41,4 +42,5 @@ def expected_seconds(api_user: ApiUser, calls: int) -> int:
     pace = max(float(took) / 1000, 3600 / api_user.per_hour if used_up else 60 / api_user.per_minute)
     lane = UpstreamLane.objects.filter(api_user=api_user, closed_until__gt=now).first()
     closed = seconds_of(lane.closed_until - now) if lane is not None and lane.closed_until is not None else 0
-    return closed + max(1, math.ceil(calls * pace))
+    seconds = closed + calls * pace * FAIR_SHARE
+    return next((step for step in STEPS if step >= seconds), STEPS[-1])

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import LockNotAvailable
 
 from gateway.gate.limits import Asker, GateClosed, Standing, Why, count_calls, full_window, seconds_of
 from gateway.gate.queue import place_in_line, someone_waits, stand_in_line, step_out
@@ -21,6 +22,7 @@ from tenants.context import acting_as, current_request_id, refuse_open_context
 
 LEASE_MARGIN = 10  # seconds by which a lease outlives its call's total deadline
 ALIVE = timedelta(seconds=5)  # how long a waiting turn counts after its last look
+CLAIM_SECONDS = 2
 SHORTEST_PAUSE, LONGEST_PAUSE, PAUSE_WHEN_CLOSED = 0.005, 0.5, 2.0  # all shorter than ALIVE
 _freed: dict[UUID, threading.Condition] = defaultdict(threading.Condition)
 
@@ -141,10 +143,16 @@ def _wait_for_turn(wish: _Wish, wait_seconds: float) -> Turn | None:
     try:
         while True:
             left = ends_at - time.monotonic()
-            with acting_as(GATE):
-                if wish.stands_for is not None:
-                    wish.asker = Asker(wish.asker.standing, wish.stands_for())
-                found, before = _try(wish, in_line=in_line, may_wait=left > 0)
+            try:
+                with acting_as(GATE):
+                    if wish.stands_for is not None:
+                        wish.asker = Asker(wish.asker.standing, wish.stands_for())
+                    found, before = _try(wish, in_line=in_line, may_wait=left > 0)
+            except OperationalError as error:
+                if not isinstance(error.__cause__, LockNotAvailable):
+                    raise
+                # What this is about is being changed right now, and the lane is no place to wait for that.
+                found, before = GateClosed("What this is about is being changed.", seconds=2, why=Why.QUEUE), 1
             if not isinstance(found, GateClosed):
                 in_line = False
                 return found
@@ -203,10 +211,13 @@ def _try(wish: _Wish, *, in_line: bool, may_wait: bool) -> tuple["Turn | GateClo
         return GateClosed(reason, seconds=2, why=Why.QUEUE), before
     if in_line:
         step_out(wish.id)
-    claimed = wish.claim()
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = '{CLAIM_SECONDS}s'")  # a constant
+        claimed = wish.claim()
+        cursor.execute("SET LOCAL lock_timeout = DEFAULT")
     if claimed is None:
         return None, 0
-    lane.holder = ids.new_id()
+    lane.holder, now = ids.new_id(), clock.now()  # the claim may have waited: the lease outlives the call all the same
     lane.held_until = now + timedelta(seconds=wish.call_seconds + LEASE_MARGIN)
     lane.save(update_fields=["holder", "held_until"])
     call_id = _announce(api_user, asker, lane.held_until)

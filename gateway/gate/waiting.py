@@ -1,41 +1,44 @@
 """How many threads of a process may wait for FortiFlex: a hanging one must not take the threads that answer from the mirror."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
 from django.conf import settings
 
 _lock = threading.Lock()
-_inside = 0
+_inside: Counter[UUID | None] = Counter()
 
 
 class WaitingRoomFull(Exception):
     """As many threads as may wait are waiting: what comes now is left to the worker, or told to come again."""
 
 
-def enter_waiting_room() -> bool:
-    """Take a place, to be given back by `leave_waiting_room`; False if there is none."""
-    global _inside
+def enter_waiting_room(tenant_id: UUID | None) -> bool:
+    """Take a place, to be given back by `leave_waiting_room`; False if there is none. One tenant never gets the last quarter of them."""
+    places = settings.FLEXGATE_WAITING_THREADS
     with _lock:
-        if settings.FLEXGATE_WAITING_THREADS and _inside >= settings.FLEXGATE_WAITING_THREADS:
+        if places and (_inside.total() >= places or _inside[tenant_id] >= max(1, places - places // 4)):
             return False
-        _inside += 1
+        _inside[tenant_id] += 1
     return True
 
 
-def leave_waiting_room() -> None:
-    global _inside
+def leave_waiting_room(tenant_id: UUID | None) -> None:
     with _lock:
-        _inside -= 1
+        _inside[tenant_id] -= 1
+        if not _inside[tenant_id]:
+            del _inside[tenant_id]
 
 
 @contextmanager
-def waiting_room() -> Iterator[None]:
+def waiting_room(tenant_id: UUID | None) -> Iterator[None]:
     """A place for the length of a block. WaitingRoomFull where there is none."""
-    if not enter_waiting_room():
+    if not enter_waiting_room(tenant_id):
         raise WaitingRoomFull
     try:
         yield
     finally:
-        leave_waiting_room()
+        leave_waiting_room(tenant_id)

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection
 
 from gateway.ledger.fetch import LEDGER, Fetched
+from gateway.ledger.order import wait_for_changes_of_owner
 from gateway.models import AccountDay, LedgerCorrection, LedgerEntry
 from tenants.context import acting_as
 from tenants.events import record_event
@@ -21,8 +22,8 @@ FROM unnest(%(serials)s::text[], %(points)s::numeric[]) AS given (serial_number,
 LEFT JOIN gateway_assignment AS a
   ON a.serial_number = given.serial_number AND daterange(a.from_day, a.until_day) @> %(day)s::date
 ON CONFLICT (day, serial_number, program_serial) DO UPDATE
-SET points = EXCLUDED.points, fetch_id = EXCLUDED.fetch_id, account_id = EXCLUDED.account_id
-WHERE gateway_ledgerentry.points <> EXCLUDED.points
+SET points = EXCLUDED.points, fetch_id = EXCLUDED.fetch_id, account_id = EXCLUDED.account_id, tenant_id = EXCLUDED.tenant_id
+WHERE gateway_ledgerentry.points <> EXCLUDED.points OR gateway_ledgerentry.tenant_id IS DISTINCT FROM EXCLUDED.tenant_id
 """
 
 
@@ -38,6 +39,7 @@ def store_day(fetched: Fetched, day: date, *, certain: bool) -> str:
         if fetched.totals and not certain:
             return _mark(fetched, day, AccountDay.State.UNCALIBRATED, ZERO)
         ensure_month(day)
+        wait_for_changes_of_owner()
         known = {
             entry.serial_number: entry
             for entry in LedgerEntry.objects.filter(day=day, program_serial=row.program_serial).select_related(None)

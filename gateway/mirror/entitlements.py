@@ -62,7 +62,8 @@ def apply_entitlements(
     what a write of ours touched since is newer than this list, and left alone.
 
     `ours` = the answer of our own write; otherwise every difference is something that happened behind our back, and an event.
-    `born_to` = whose the new ones are from the start. The owner of others is never touched here. LookupError if a config is not in the mirror yet.
+    `born_to` = whose the new ones are from the start. The owner of others is never touched here.
+    LookupError if a config is not in the mirror yet.
     """
     touched = touched_since(asked_at)[0] if asked_at is not None else set()
     listed = {item.serial_number: item for item in entitlements}
@@ -72,7 +73,13 @@ def apply_entitlements(
         for serial in _known_better(differing, program_serial, account_id, asked_at=asked_at):
             del differing[serial]
     _require_configs({item.config_id for item in differing.values()})
-    changes = _store(differing, program_serial=program_serial, account_id=account_id, ours=ours, born_to=born_to)
+    # Locked in one order, and looked at afterwards: between the list and this a hand-over or a write of ours may have been stored.
+    locked = Entitlement.objects.select_for_update().filter(serial_number__in=list(differing)).order_by("pk")
+    rows = {row.serial_number: row for row in locked} if differing else {}
+    if asked_at is not None and differing:
+        for serial in touched_since(asked_at)[0] & differing.keys():
+            del differing[serial]
+    changes = _store(differing, rows, program_serial=program_serial, account_id=account_id, ours=ours, born_to=born_to)
     if asked_at is not None:
         note_missed(program_serial, account_id, listed=listed.keys() | touched, asked_at=asked_at)
     return changes
@@ -96,13 +103,13 @@ def _require_configs(wanted: set[int]) -> None:
 
 def _store(
     differing: Mapping[str, records.Entitlement],
+    rows: Mapping[str, Entitlement],
     *,
     program_serial: str,
     account_id: int,
     ours: bool,
     born_to: Birth | None,
 ) -> Changes:
-    rows = Entitlement.objects.in_bulk(list(differing)) if differing else {}
     owners: dict[Any, str] = dict(
         Tenant.objects.filter(id__in={row.tenant_id for row in rows.values()}).values_list("id", "slug")
     )
@@ -183,9 +190,11 @@ def _keep_descriptions(reworded: Iterable[Entitlement]) -> None:
     for row in reworded:
         if row.tenant_id is not None:
             current = Assignment.objects.filter(
-                serial_number=row.serial_number, until_day__isnull=True, tenant_id=row.tenant_id
+                serial_number=row.serial_number, tenant_id=row.tenant_id, from_day__lte=today()
             )
-            current.exclude(description=row.description).update(description=row.description)
+            current.exclude(until_day__lte=today()).exclude(description=row.description).update(
+                description=row.description
+            )
 
 
 def _propose_owners(rows: Iterable[Entitlement], tags: Mapping[str, Tag]) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import structlog
+from django.db import DataError
 
 from gateway.catalogue import refresh_catalogue
 from gateway.fortiflex.client import FortiFlexClient
@@ -114,7 +115,8 @@ class Pass:
         try:
             with acting_as(SYNC):
                 changes = store_account(row, listed=listed, entitlements=found, asked_at=asked_at)
-        except LookupError as error:
+        except (LookupError, ValueError, DataError) as error:
+            # One record that can't be kept stops its own account, not all those that come after it.
             self._fail(serial, account_id, error)
             return
         if changes is not None:

@@ -35,7 +35,8 @@ def confirm_vanished() -> list[str]:
     """Tell of what was missed and is nowhere else: every other account that can be read was asked since. Their serials."""
     here = Q(program_id=OuterRef("program_id"), account_id=OuterRef("account_id"))
     refused = Refusal.objects.filter(
-        Q(account_id=OuterRef("account_id")) | Q(account_id=0),
+        Q(call="entitlements/list", account_id=OuterRef("account_id")) | Q(call="configs/list", account_id=0),
+        ask_again_at__gt=clock.now(),  # what is asked again at once can be read for all that anybody knows
         api_user_id=OuterRef("api_user_id"),
         program_serial=OuterRef("program_id"),
     )
@@ -44,7 +45,10 @@ def confirm_vanished() -> list[str]:
         .filter(Q(mirrored_at__isnull=True) | Q(mirrored_at__lt=OuterRef("missed_at")), api_user__enabled=True)
         .exclude(Exists(refused))
     )
-    in_doubt = Entitlement.objects.filter(missed_at__isnull=False, vanished_at__isnull=True)
+    # Two passes at once tell of it once: the second finds the rows taken.
+    in_doubt = Entitlement.objects.select_for_update(skip_locked=True).filter(
+        missed_at__isnull=False, vanished_at__isnull=True
+    )
     gone = list(
         in_doubt.filter(~Exists(unread) | Q(missed_at__lt=clock.now() - LONGEST_DOUBT)).order_by("serial_number")
     )

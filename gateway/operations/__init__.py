@@ -13,6 +13,7 @@ from gateway.operations.journal import (
     add_evidence,
     claim_planned,
     digest_token,
+    end_planned,
     finish_attempt,
     leave_to_worker,
     lock_planned,
@@ -22,6 +23,7 @@ from gateway.operations.journal import (
     refuse_if_in_progress,
     refuse_while_sent,
     reopen_operation,
+    send_again_later,
     settle_failed,
     settle_succeeded,
     settle_unknown,
@@ -34,7 +36,7 @@ from gateway.operations.reading import (
     find_positions,
     seconds_until_sent,
 )
-from gateway.operations.traces import note_late_answer, note_tags, touched_since
+from gateway.operations.traces import followed_by, note_late_answer, note_tags, touched_since
 
 __all__ = [
     "CONFIG_CHANGES",
@@ -51,9 +53,11 @@ __all__ = [
     "claim_planned",
     "describe_operation",
     "digest_token",
+    "end_planned",
     "find_operation",
     "find_positions",
     "finish_attempt",
+    "followed_by",
     "leave_to_worker",
     "lock_planned",
     "lock_unsettled",
@@ -65,6 +69,7 @@ __all__ = [
     "refuse_while_sent",
     "reopen_operation",
     "seconds_until_sent",
+    "send_again_later",
     "settle_failed",
     "settle_succeeded",
     "settle_unknown",

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from gateway.fortiflex.records import Exchange
 from gateway.models import ApiUser, Attempt, Operation
@@ -112,7 +112,10 @@ def refuse_if_in_progress(*, serial_numbers: Sequence[str] = (), config_id: int 
     with acting_as(JOURNAL):
         open_ones = Operation.objects.filter(state__in=OPEN)
         if serial_numbers:
-            busy = open_ones.filter(serial_numbers__overlap=list(serial_numbers))
+            named = Q(serial_numbers__overlap=list(serial_numbers))
+            for serial in serial_numbers:  # what follows a config that is being made concerns them already
+                named |= Q(intent__entitlement__serial=serial) | Q(intent__transfer__contains=[serial])
+            busy = open_ones.filter(named)
         else:
             busy = open_ones.filter(config_id=config_id, kind__in=CONFIG_CHANGES)
         # The new token of a hand-over goes out by itself some time, and nothing that the new owner asks for gets in its way.
@@ -165,6 +168,20 @@ def leave_to_worker(operation: Operation, *, seconds: float = 0) -> None:
     operation.deferred = True
     operation.next_check_at = clock.now() + timedelta(seconds=seconds)
     operation.save(update_fields=["deferred", "next_check_at"])
+
+
+def end_planned(api_user: ApiUser, *, detail: str) -> None:
+    """Whatever waits at `api_user` ends unsent. Inside an open `acting_as` of the operator or the gateway."""
+    with acting_as(JOURNAL):
+        for row in Operation.objects.select_for_update().filter(api_user=api_user, state=State.PLANNED).order_by("id"):
+            settle_failed(row, code="upstream_unavailable", detail=detail)
+
+
+def send_again_later(operation: Operation, *, seconds: float) -> None:
+    """A locked row that was sent and definitely not done waits for the worker again, for its next attempt."""
+    operation.state = State.PLANNED
+    leave_to_worker(operation, seconds=seconds)
+    operation.save(update_fields=["state"])
 
 
 def may_try_again(operation: Operation) -> bool:

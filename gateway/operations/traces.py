@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from gateway.models import Attempt, Operation
 from gateway.operations.journal import State, add_evidence
@@ -53,6 +53,13 @@ def note_late_answer(operation: Operation, attempt: Attempt, value: Any) -> None
         tenant_id=row.tenant_id,
         data={"entitlements": serials, "attempt": attempt.number},
     )
+
+
+def followed_by(operation: Operation) -> "QuerySet[Operation]":
+    """What was planned to follow `operation` by itself. Inside an open context."""
+    return Operation.objects.filter(
+        tenant=operation.tenant, id__gt=operation.id, intent__follows=str(operation.id)
+    ).order_by("id")
 
 
 def touched_since(moment: datetime) -> tuple[set[str], set[int]]:

@@ -1,6 +1,6 @@
 """Whose a serial is: assign, hand over, flip at midnight. The database is the truth; tags move nothing."""
 
-from gateway.ownership.assigning import assign_each, assign_serials, foresee_each, own_new_serials
+from gateway.ownership.assigning import assign_each, assign_serials, end_ownership, foresee_each, own_new_serials
 from gateway.ownership.flipping import FLIP, ensure_flipped, flip_owners, forget_day
 from gateway.ownership.timeline import Change, Step, UnknownSerials
 
@@ -11,6 +11,7 @@ __all__ = [
     "UnknownSerials",
     "assign_each",
     "assign_serials",
+    "end_ownership",
     "ensure_flipped",
     "flip_owners",
     "foresee_each",

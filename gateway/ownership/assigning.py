@@ -6,10 +6,11 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from gateway.days import today
 from gateway.ledger.attribution import attribute, attribute_each
+from gateway.ledger.order import wait_for_stored_days
 from gateway.models import Assignment, Entitlement, LedgerEntry
 from gateway.operations import refuse_while_sent
 from gateway.ownership.flipping import flip_owners
@@ -44,6 +45,11 @@ def assign_serials(
             for serial in error.serials
         ]
         raise Problem("invalid", str(error), errors=errors) from None
+    except (
+        IntegrityError
+    ) as error:  # of what the ledger alone knows there is no row to lock: the constraint keeps the one owner
+        detail = "One of these was assigned by somebody else at the same moment. Look, and try again."
+        raise Problem("in_progress", detail, headers={"Retry-After": "1"}) from error
     return [step.assignment for step in steps if step.assignment is not None]
 
 
@@ -56,6 +62,7 @@ def assign_each(actor: Actor, changes: Iterable[Change]) -> list[Step]:
     """
     ordered = _in_order(changes)
     with acting_as(actor):
+        wait_for_stored_days()
         timelines = _read_timelines(ordered, lock=True)
         refuse_while_sent(sorted({change.serial_number for change in ordered if change.from_day <= today()}))
         steps = [timelines[change.serial_number].hand_over(change, by=actor.name) for change in ordered]
@@ -109,6 +116,18 @@ def _write(timelines: Collection[Timeline]) -> None:
     Assignment.objects.bulk_create([period for timeline in timelines for period in timeline.made], batch_size=1000)
 
 
+def end_ownership(actor: Actor, *, serials: Collection[str], on: date) -> None:
+    """Nobody owns `serials` from `on` on; whoever did keeps the days before. Inside a context of the gateway."""
+    with acting_as(actor):
+        wait_for_stored_days()
+        timelines = _read_timelines([Change(serial, None, on) for serial in serials], lock=True)
+        steps = [timelines[serial].hand_over(Change(serial, None, on), by=actor.name) for serial in sorted(serials)]
+        _write(timelines.values())
+        tell_steps(actor, steps)
+        attribute(list(serials), on)
+        flip_owners(today(), serials=list(serials))
+
+
 def own_new_serials(
     actor: Actor,
     *,
@@ -123,6 +142,7 @@ def own_new_serials(
 
     Call inside `acting_as(system(…))`, in the transaction that stores it.
     """
+    wait_for_stored_days()
     rows = list(Entitlement.objects.select_for_update().filter(serial_number__in=serials).order_by("pk"))
     wanted = (tenant.id if tenant else None, description, dict(labels), "")
     others = [row for row in rows if (row.tenant_id, row.description, row.labels, row.proposed_tenant) != wanted]

@@ -15,6 +15,13 @@ from tenants.context import acting_as
 
 FLIP = system("ownership")
 _flipped_for: date | None = None
+# Locked in one order, and only then compared with the assignments that are committed by now.
+LOCK = """
+SELECT e.serial_number FROM gateway_entitlement AS e
+LEFT JOIN gateway_assignment AS a ON a.serial_number = e.serial_number AND daterange(a.from_day, a.until_day) @> %(day)s::date
+WHERE (%(serials)s::text[] IS NULL OR e.serial_number = ANY(%(serials)s::text[])) AND a.tenant_id IS DISTINCT FROM e.tenant_id
+ORDER BY e.serial_number FOR UPDATE OF e
+"""
 UPDATE = """
 UPDATE gateway_entitlement AS e
 SET tenant_id = owner.tenant_id,
@@ -41,6 +48,10 @@ def flip_owners(day: date, *, serials: Collection[str] | None = None) -> int:
     """
     parameters: dict[str, Any] = {"day": day, "serials": None if serials is None else list(serials)}
     with connection.cursor() as cursor:
+        cursor.execute(LOCK, parameters)
+        parameters["serials"] = [row[0] for row in cursor.fetchall()]
+        if not parameters["serials"]:
+            return 0
         cursor.execute(UPDATE, parameters)
         flips = [Flip(*row) for row in cursor.fetchall()]
     if flips:

@@ -40,6 +40,9 @@ def change_entitlement(
         return replay
     with acting_as(actor):
         row = lock_entitlement(actor, serial)
+        # Of two with one key the second waited for this lock.
+        if manner.key and (replay := replay_of(find_earlier(actor, manner.key))) is not None:
+            return replay
         check(row)
         refuse_if_in_progress(serial_numbers=[serial])
         api_user = checks.reader_of(row.program_id, row.account_id)

@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from django.db.models import Q
+
 from gateway.catalogue import READ_ONLY_IDS, as_parameters, check_parameters, find_product_type
 from gateway.models import ApiUser, Config, ConfigOffer, Entitlement, Operation
-from gateway.operations import JOURNAL, Plan, refuse_if_in_progress
+from gateway.operations import JOURNAL, OPEN, Plan, refuse_if_in_progress
 from gateway.provisioning import checks
+from gateway.provisioning.estimates import CREATIONS
 from gateway.provisioning.guards import guard_product
 from gateway.provisioning.idempotency import Outcome, carry_out, find_earlier, replay_of, start_operation
 from gateway.provisioning.manner import AS_USUAL, Manner
@@ -170,6 +173,12 @@ def find_twin(
     return next((twin for twin in same.order_by("id") if not parameters_differ(twin, wanted)), None)
 
 
+def is_awaited(config: Config) -> bool:
+    """Whether something that is asked for and not settled will stand under `config`. Inside a context of the gateway."""
+    coming = Q(config_id=config.id, kind__in=CREATIONS) | Q(intent__config_id=config.id)
+    return Operation.objects.filter(coming | Q(intent__target_config=config.id), state__in=OPEN).exists()
+
+
 def plan_copy(
     config: Config,
     owner: Tenant | None,
@@ -242,10 +251,15 @@ def _is_shared(config: Config) -> bool:
 def _refuse_taken_name(tenant: Tenant | None, place: ReachedAccount, name: str) -> None:
     """FortiFlex wants names unique per account; among different owners the suffix sees to that, so that none meets another's."""
     with acting_as(JOURNAL):
-        taken = Config.objects.filter(
-            tenant=tenant, program_id=place.program_serial, account_id=place.account_id, name=name, vanished_at=None
-        ).exists()
-    if taken:
+        if tenant is not None:
+            Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)  # of two at once, the second sees the first
+        here = {"tenant": tenant, "account_id": place.account_id}
+        taken = Config.objects.filter(**here, program_id=place.program_serial, name=name, vanished_at=None).exists()
+        asked = Operation.objects.filter(
+            **here, program_serial=place.program_serial, kind=Operation.Kind.CREATE_CONFIG, state__in=OPEN
+        )
+        coming = asked.filter(intent__name=name).exists()
+    if taken or coming:
         raise Problem("state_conflict", f"You have a configuration called {name!r} in this account already.")
 
 

@@ -1,5 +1,6 @@
 """Create entitlements: VMs, hardware, cloud. Checked in full before anything is written or sent."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -8,7 +9,7 @@ from gateway.catalogue import Form, find_product_type, form_of
 from gateway.models import ApiUser, Config, Entitlement, Operation
 from gateway.operations import Plan
 from gateway.provisioning import checks
-from gateway.provisioning.estimates import points_of_config
+from gateway.provisioning.estimates import CALC_WAIT, points_of_config
 from gateway.provisioning.guards import guard_creation, guard_product, guard_program, needs_points
 from gateway.provisioning.idempotency import Outcome, carry_out, find_earlier, replay_of, start_operation
 from gateway.provisioning.manner import AS_USUAL, Manner
@@ -53,13 +54,26 @@ def create_entitlements(actor: Actor, wish: Wish, *, tenant: Tenant | None, mann
         with acting_as(actor):
             _check_available(actor, wish)
     guard_product(tenant, config.product_type_id)
-    points = points_of_config(config, ask=not manner.deferred or needs_points(tenant))
+    began = time.monotonic()
+    points = points_of_config(
+        config,
+        tenant=tenant,
+        ask=not manner.deferred or needs_points(tenant),
+        wait_seconds=manner.wait_seconds / 3 if not manner.deferred else CALC_WAIT,
+    )
+    manner = manner.after(time.monotonic() - began)
     count = len(wish.serial_numbers or ()) or wish.count or 1
     points_per_day = None if points is None else points * count
     with acting_as(actor):
         if form == "hardware":
             _check_available(actor, wish)  # again, now that nobody can come in between
-        guard_creation(tenant, config, count=count, points_per_day=points_per_day)
+        try:
+            guard_creation(tenant, config, count=count, points_per_day=points_per_day)
+        except Problem:
+            # The other of two with one key may have been counted: that one is ours too.
+            if (replay := replay_of(find_earlier(actor, manner.key))) is not None:
+                return replay
+            raise
         plan = _plan(wish, config, form, api_user, tenant)
         plan = replace(plan, points_per_day=points_per_day, neighbours=(tenant, api_user))
         outcome = start_operation(actor, plan, manner=manner, earlier=earlier)
@@ -105,7 +119,9 @@ def _check_available(actor: Actor, wish: Wish) -> None:
     """What is one's own already can't be registered again. Whether a stranger has it is asked when it is sent (provisioning.standing)."""
     serials = list(wish.serial_numbers or ())
     mine = sorted(
-        Entitlement.objects.visible_to(actor).filter(serial_number__in=serials).values_list("serial_number", flat=True)
+        Entitlement.objects.visible_to(actor)
+        .filter(serial_number__in=serials, vanished_at__isnull=True)
+        .values_list("serial_number", flat=True)
     )
     if mine:
         raise Problem("state_conflict", f"These are registered already: {', '.join(mine)}.")

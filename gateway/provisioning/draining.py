@@ -20,7 +20,7 @@ from tenants.context import acting_as
 NEXT = f"""
     WITH served AS ({SERVED}), oldest AS (
         SELECT DISTINCT ON (tenant_id) id, tenant_id, background FROM gateway_operation
-        WHERE api_user_id = %(api_user)s AND state = 'planned' AND deferred
+        WHERE api_user_id = %(api_user)s AND state = 'planned' AND deferred AND next_check_at <= %(now)s
         ORDER BY tenant_id, background, id
     )
     SELECT oldest.id, oldest.tenant_id FROM oldest LEFT JOIN served ON served.tenant_id IS NOT DISTINCT FROM oldest.tenant_id
@@ -40,7 +40,7 @@ class Drainer:
         """The tenant whose operation is next; inside an open context of the gateway."""
         now = clock.now()
         with connection.cursor() as cursor:
-            cursor.execute(NEXT, {"api_user": self.api_user.id, "since": now - HOUR})
+            cursor.execute(NEXT, {"api_user": self.api_user.id, "since": now - HOUR, "now": now})
             row = cursor.fetchone()
         self.chosen = row[0] if row else None
         return row[1] if row else None

@@ -27,10 +27,12 @@ CREATIONS = frozenset({Operation.Kind.CREATE_VM, Operation.Kind.CREATE_HARDWARE,
 _refused: dict[int, float] = {}
 
 
-def points_of_config(config: Config, *, ask: bool = True) -> Decimal | None:
+def points_of_config(
+    config: Config, *, tenant: Tenant | None = None, ask: bool = True, wait_seconds: float = CALC_WAIT
+) -> Decimal | None:
     """Points per day of one entitlement of `config`, asked for once and kept on it. None if FortiFlex can't say: no write waits for it.
 
-    `ask` False = only what is known already.
+    `ask` False = only what is known already. `tenant` = for whom: a refusal is one of its errors, and where it has none left nobody is asked.
     """
     if config.points_per_day is not None or not ask:
         return config.points_per_day
@@ -40,8 +42,18 @@ def points_of_config(config: Config, *, ask: bool = True) -> Decimal | None:
     if api_user is None:
         return None
     try:
+        with acting_as(JOURNAL):
+            if seconds_without_errors(api_user[1].id, tenant.id if tenant else None, tenant.limits if tenant else {}):
+                return None
         settable = [item for item in config.parameters if int(item["id"]) not in READ_ONLY_IDS - {47}]
-        points = _ask(api_user[1], config.program_id, config.product_type_id, settable)
+        points = _ask(
+            api_user[1],
+            config.program_id,
+            config.product_type_id,
+            settable,
+            tenant_id=tenant.id if tenant else None,
+            wait_seconds=wait_seconds,
+        )
     except WaitingRoomFull:
         return None
     except Rejected:
@@ -53,6 +65,19 @@ def points_of_config(config: Config, *, ask: bool = True) -> Decimal | None:
         # Only if it is still the size that was asked about.
         Config.objects.filter(id=config.id, parameters=config.parameters).update(points_per_day=points)
     return points
+
+
+def more_points(config: Config, wanted: Sequence[dict[str, Any]], *, tenant: Tenant | None) -> Decimal | None:
+    """By how much an entitlement of `config` would cost more a day with the parameters `wanted`; None where FortiFlex can't say."""
+    now = points_of_config(config, tenant=tenant)
+    found = next((reached for reached in _readers(None, config.program_id) if reached[0] == config.account_id), None)
+    if now is None or found is None:
+        return None
+    try:
+        tenant_id = tenant.id if tenant else None
+        return _ask(found[1], config.program_id, config.product_type_id, wanted, tenant_id=tenant_id) - now
+    except (FortiFlexError, WaitingRoomFull):
+        return None
 
 
 def price_creation(operation: Operation) -> None:
@@ -103,9 +128,14 @@ def _ask(
     parameters: Sequence[dict[str, Any]],
     *,
     tenant_id: UUID | None = None,
+    wait_seconds: float = CALC_WAIT,
 ) -> Decimal:
-    client = client_for(api_user, interactive=True, tenant_id=tenant_id, wait_seconds=CALC_WAIT)
-    with waiting_room():
+    """A read, so it can be given up without harm: it gets no longer than its caller has."""
+    wait = min(CALC_WAIT, wait_seconds)
+    client = client_for(
+        api_user, interactive=True, tenant_id=tenant_id, wait_seconds=wait, call_seconds=max(1.0, 2 * wait)
+    )
+    with waiting_room(tenant_id):
         answer = client.calculate_points(
             program_serial=program, product_type_id=product_type_id, parameters=as_parameters(parameters)
         )

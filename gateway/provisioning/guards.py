@@ -31,13 +31,25 @@ def guard_creation(tenant: Tenant | None, config: Config, *, count: int, points_
         asked = list(Operation.objects.filter(tenant=tenant, kind__in=CREATIONS, state__in=OPEN))
         if limits.get("entitlements") is not None:
             coming = sum(len(row.serial_numbers) or int(row.intent.get("count", 1)) for row in asked)
-            if running.count() + coming + count > int(limits["entitlements"]):
+            if count and running.count() + coming + count > int(limits["entitlements"]):
                 raise Problem("quota_exceeded", f"Your limit is {limits['entitlements']} running entitlements.")
+        if limits.get("points_per_day") is not None and points_per_day is None:
+            raise Problem(
+                "upstream_unavailable",
+                "What this costs a day can't be known right now, and you have a limit of points. Try again later.",
+                headers={"Retry-After": "60"},
+            )
         if limits.get("points_per_day") is not None and points_per_day is not None:
             used = running.aggregate(points=Sum("config__points_per_day"))["points"] or Decimal(0)
             used += sum((row.points_per_day or Decimal(0) for row in asked), Decimal(0))
             if used + points_per_day > Decimal(str(limits["points_per_day"])):
                 raise Problem("quota_exceeded", f"Your limit is {limits['points_per_day']} points a day.")
+
+
+def guard_resize(tenant: Tenant | None, config: Config, *, more: Decimal | None) -> None:
+    """The same for `more` points a day of what runs already (None = unknown); less is always allowed."""
+    if tenant is not None and needs_points(tenant) and (more is None or more > 0):
+        guard_creation(tenant, config, count=0, points_per_day=more)
 
 
 def needs_points(tenant: Tenant | None) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from gateway.models import Operation
-from gateway.operations import JOURNAL, Plan, may_try_again, plan_operation, reopen_operation
+from gateway.operations import JOURNAL, Plan, followed_by, may_try_again, plan_operation, reopen_operation
 from gateway.provisioning.manner import AS_USUAL, IdempotencyKey, Manner
 from gateway.provisioning.senders import send_within
 from gateway.provisioning.sending import read_operation
@@ -91,9 +91,19 @@ def start_operation(actor: Actor, plan: Plan, *, manner: Manner, earlier: Operat
 def carry_out(outcome: Outcome, manner: Manner) -> Outcome:
     """Send what was planned, outside every context, unless the worker is to; wait for it as long as the caller wants."""
     if outcome.replayed or manner.deferred:
-        return Outcome(read_operation(outcome.operation.id), outcome.replayed)
+        return _last_of(Outcome(read_operation(outcome.operation.id), outcome.replayed))
     planned = outcome.operation if outcome.operation.has_its_neighbours() else read_operation(outcome.operation.id)
-    return Outcome(send_within(planned, manner.wait_seconds))
+    return _last_of(Outcome(send_within(planned, manner.wait_seconds)))
+
+
+def _last_of(outcome: Outcome) -> Outcome:
+    """What followed by itself, where the first write was done and something did: the caller asked for both."""
+    first = outcome.operation
+    if first.state != Operation.State.SUCCEEDED or not {"transfer", "entitlement"} & set(first.intent):
+        return outcome
+    with acting_as(JOURNAL):
+        last = followed_by(first).select_related("tenant", "api_user").first()
+    return outcome if last is None else Outcome(last, outcome.replayed)
 
 
 def replay_of(earlier: Operation | None) -> Outcome | None:

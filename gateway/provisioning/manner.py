@@ -1,6 +1,6 @@
 """How a caller wants a write carried out: how long it waits for the answer, and by what the same request is known again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 WAIT_SECONDS = 20.0  # what a synchronous request waits before it becomes a 202
 LONGEST_WAIT = 50.0  # below the time-outs of usual proxies
@@ -21,6 +21,10 @@ class Manner:
     key: IdempotencyKey | None = None
     wait_seconds: float = WAIT_SECONDS
     repeat_key: str = ""
+
+    def after(self, seconds: float) -> "Manner":
+        """What is left of it when `seconds` were spent. Who waits is not deferred by that: a moment is left to them."""
+        return self if self.deferred else replace(self, wait_seconds=max(0.1, self.wait_seconds - seconds))
 
     @property
     def deferred(self) -> bool:

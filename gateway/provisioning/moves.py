@@ -38,6 +38,8 @@ def transfer_entitlements(
     checks.check_serial_numbers(serials)
     with acting_as(actor):
         rows = [lock_entitlement(actor, serial) for serial in sorted(serials)]
+        if manner.key and (replay := replay_of(find_earlier(actor, manner.key))) is not None:
+            return replay
         source = rows[0].config
         _refuse_mixed(rows, source_config)
         owner = Tenant.objects.filter(id=rows[0].tenant_id).first() if rows[0].tenant_id else None

@@ -26,7 +26,7 @@ def send_within(operation: Operation, seconds: float) -> Operation:
     """
     if not settings.FLEXGATE_WAITING_THREADS:
         return send_operation(operation, wait_seconds=seconds)
-    if not enter_waiting_room():
+    if not enter_waiting_room(operation.tenant_id):
         with acting_as(JOURNAL):
             row = lock_planned(operation.id)
             if row is not None:
@@ -46,7 +46,7 @@ def _send(operation: Operation, seconds: float) -> Operation:
     try:
         return send_operation(operation, wait_seconds=seconds)
     finally:
-        leave_waiting_room()
+        leave_waiting_room(operation.tenant_id)
         close_old_connections()
 
 

@@ -14,6 +14,7 @@ from gateway.gate import Asker, GateClosed, Standing, Turn, Why, take_turn
 from gateway.models import ApiUser, Attempt, Operation
 from gateway.operations import (
     JOURNAL,
+    TRY_AGAIN_CODES,
     claim_planned,
     finish_attempt,
     leave_to_worker,
@@ -21,6 +22,7 @@ from gateway.operations import (
     lock_unsettled,
     note_late_answer,
     plan_operation,
+    send_again_later,
     settle_failed,
     settle_succeeded,
     settle_unknown,
@@ -195,7 +197,9 @@ def _close_not_done(operation: Operation, attempt: Attempt, error: NotDone, turn
     with acting_as(JOURNAL):
         finish_attempt(attempt, outcome=type(error).__name__.lower(), exchange=error.exchange)
         row = lock_unsettled(operation.id, attempt=attempt.number)
-        if row is not None:
+        if row is not None and row.deferred and failure.code in TRY_AGAIN_CODES:
+            send_again_later(row, seconds=failure.retry_after or 30)  # nobody waits for it, and its time will come
+        elif row is not None:
             _settle_failure(row, failure)
         turn.give_back_here()
     return Sent(row or read_operation(operation.id))
@@ -214,8 +218,12 @@ def _close_answered(operation: Operation, attempt: Attempt, answer: Answer[Any],
                 followups = settle_stored(row, WRITES[row.kind].store(row, answer.value))
             turn.give_back_here()
         return Sent(row or read_operation(operation.id), followups)
-    except (NotOurs, WrongAnswer, LookupError) as error:
-        log.warning("answer not stored", operation=str(operation.id), reason=str(error))
+    except Exception as error:
+        # Whatever it is: the answer is kept, and what it says is looked for again.
+        if isinstance(error, (NotOurs, WrongAnswer, LookupError)):
+            log.warning("answer not stored", operation=str(operation.id), reason=str(error))
+        else:
+            log.exception("answer not stored", operation=str(operation.id))
         with acting_as(JOURNAL):
             finish_attempt(attempt, outcome="answered", exchange=answer.exchange)
             row = lock_unsettled(operation.id, attempt=attempt.number)

@@ -57,7 +57,7 @@ def why_unsendable(operation: Operation) -> Failure | None:
     """What ends `operation` unsent; None = send it. In the transaction that claimed it, so that a hand-over waits or is seen."""
     limits = operation.tenant.limits if operation.tenant else {}
     wait = seconds_without_errors(operation.api_user_id, operation.tenant_id, limits)
-    if wait and not operation.background:
+    if wait and not operation.background and not {"because", "follows"} & set(operation.intent):
         return Failure("rate_limited", TOO_MANY_ERRORS.format(seconds=wait), retry_after=wait)
     if operation.kind in ABOUT_ENTITLEMENTS:
         rows = Entitlement.objects.select_for_update(of=("self",)).filter(serial_number__in=operation.serial_numbers)

@@ -2,9 +2,11 @@
 
 from gateway.models import Entitlement, Operation
 from gateway.provisioning.change import change_entitlement
+from gateway.provisioning.guards import ENDED, guard_creation
 from gateway.provisioning.idempotency import Outcome
 from gateway.provisioning.manner import AS_USUAL, Manner
 from tenants.actors import Actor
+from tenants.models import Tenant
 from tenants.problems import Problem
 
 # Certainly wrong (reference 3.3). What FortiFlex does with PENDING ones is not documented, so that goes upstream.
@@ -38,6 +40,9 @@ def reactivate_entitlement(actor: Actor, serial: str, *, manner: Manner = AS_USU
             raise Problem(
                 "state_conflict", "This entitlement is active already; only a stopped one can be reactivated."
             )
+        if row.status in ENDED:  # it counts again
+            owner = Tenant.objects.get(id=row.tenant_id) if row.tenant_id else None
+            guard_creation(owner, row.config, count=1, points_per_day=row.config.points_per_day)
 
     return change_entitlement(
         actor,

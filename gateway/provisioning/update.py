@@ -7,7 +7,16 @@ from gateway.models import Entitlement, Operation
 from gateway.operations import JOURNAL, refuse_if_in_progress
 from gateway.provisioning import checks
 from gateway.provisioning.change import change_entitlement, lock_entitlement
-from gateway.provisioning.configs import find_twin, merge_parameters, parameters_differ, plan_copy, update_config
+from gateway.provisioning.configs import (
+    find_twin,
+    is_awaited,
+    merge_parameters,
+    parameters_differ,
+    plan_copy,
+    update_config,
+)
+from gateway.provisioning.estimates import more_points
+from gateway.provisioning.guards import guard_resize, needs_points
 from gateway.provisioning.idempotency import Outcome, carry_out, start_operation
 from gateway.provisioning.manner import AS_USUAL, Manner
 from gateway.provisioning.writes.changes import HAS_AN_END_TO_CHANGE
@@ -45,7 +54,8 @@ def update_entitlement(
     if "parameters" in changes:
         resized = _resize(actor, row, changes["parameters"], rest=intent, manner=manner)
         if isinstance(resized, Outcome):
-            _store_labels(actor, serial, changes)
+            if resized.operation.state != Operation.State.FAILED:
+                _store_labels(actor, serial, changes)
             return resized
         intent |= {} if resized is None else {"config_id": resized}
         changes = changes if resized is None else {**changes, "config": resized}
@@ -109,16 +119,17 @@ def _resize(
         return None
     with acting_as(JOURNAL):
         others = Entitlement.objects.filter(config=config).exclude(serial_number=row.serial_number).exists()
-        alone = not others and not config.offers.exists()
+        alone = not others and not config.offers.exists() and not is_awaited(config)
         owner = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None
         twin = find_twin(owner, config, wanted)
+    if needs_points(owner):
+        guard_resize(owner, config, more=more_points(config, wanted, tenant=owner))
     own = alone and config.tenant_id == row.tenant_id
     if actor.reach is not None and not (own and config.id in actor.reach.configs):
         raise Problem("token_narrowed", "This would need another config, and your token is narrowed to those it names.")
     then = {"entitlement": {**rest, "serial": row.serial_number}}
     if own:
-        done = update_config(actor, config.id, parameters=wanted, then=then if rest else {}, manner=manner)
-        return _last_of(done, rest) if done is not None else None
+        return update_config(actor, config.id, parameters=wanted, then=then if rest else {}, manner=manner)
     if twin is not None:
         return twin.id
     checks.check_new_parameters(config, wanted)
@@ -126,20 +137,7 @@ def _resize(
         plan = plan_copy(config, owner, parameters=wanted, serial=row.serial_number, then=then)
         refuse_if_in_progress(serial_numbers=[row.serial_number])
         outcome = start_operation(actor, plan, manner=manner, earlier=None)
-    return _last_of(carry_out(outcome, manner), then)
-
-
-def _last_of(outcome: Outcome, then: Mapping[str, Any]) -> Outcome:
-    """What followed by itself, where the first write was done and something did."""
-    if not then or outcome.operation.state != Operation.State.SUCCEEDED:
-        return outcome
-    first = outcome.operation
-    with acting_as(JOURNAL):
-        followed = Operation.objects.select_related("tenant").filter(
-            tenant=first.tenant, id__gt=first.id, intent__follows=str(first.id)
-        )
-        last = followed.first()
-    return outcome if last is None else Outcome(last)
+    return carry_out(outcome, manner)
 
 
 def _store_labels(actor: Actor, serial: str, changes: Mapping[str, Any]) -> None:

@@ -145,7 +145,10 @@ def tag_text(upstream: str) -> str:
 def _restore_end(operation: Operation, record: records.Entitlement) -> list[Plan]:
     stopped = (
         Operation.objects.filter(
-            kind=Operation.Kind.STOP, state=Operation.State.SUCCEEDED, serial_numbers=[record.serial_number]
+            kind=Operation.Kind.STOP,
+            state=Operation.State.SUCCEEDED,
+            serial_numbers=[record.serial_number],
+            tenant=operation.tenant,  # an end that an owner before had set is not this one's
         )
         .order_by("-id")
         .first()

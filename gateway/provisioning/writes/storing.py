@@ -11,7 +11,7 @@ from gateway.mirror import apply_configs, apply_entitlements
 from gateway.mirror.entitlements import Birth
 from gateway.models import Assignment, Config, Entitlement, Operation
 from gateway.operations import JOURNAL
-from gateway.ownership import own_new_serials
+from gateway.ownership import end_ownership, own_new_serials
 from gateway.placements import place
 from gateway.provisioning.writes.write import NotOurs, WrongAnswer
 from tenants import clock
@@ -23,6 +23,8 @@ def store_new_entitlements(operation: Operation, found: Sequence[records.Entitle
     not_ours = foreign_serials(operation, serials)
     if not_ours:
         raise NotOurs(not_ours)
+    if again := gone_devices(operation, serials):
+        end_ownership(JOURNAL, serials=again, on=billing_day_at(operation.sent_at or clock.now()))
     text, labels = operation.intent.get("description") or "", operation.intent.get("labels") or {}
     apply_entitlements(
         found,
@@ -49,7 +51,15 @@ def foreign_serials(operation: Operation, serials: Sequence[str]) -> list[str]:
     before = Entitlement.objects.filter(serial_number__in=serials, first_seen_at__lt=operation.sent_at)
     owned = Assignment.objects.filter(serial_number__in=serials).exclude(operation_id=operation.id)
     taken = before.values_list("serial_number", flat=True).union(owned.values_list("serial_number", flat=True))
-    return sorted(taken)
+    return sorted(set(taken) - set(gone_devices(operation, serials)))
+
+
+def gone_devices(operation: Operation, serials: Sequence[str]) -> list[str]:
+    """Devices that FortiFlex had let go before this registration: a serial number outlives its owner, and who registers it next has it."""
+    if operation.kind != Operation.Kind.CREATE_HARDWARE:
+        return []
+    rows = Entitlement.objects.filter(serial_number__in=serials, vanished_at__lt=operation.sent_at)
+    return list(rows.values_list("serial_number", flat=True))
 
 
 def store_changed_entitlement(operation: Operation, found: Sequence[records.Entitlement]) -> records.Entitlement:
