@@ -3,6 +3,7 @@ so each asker gets a few threads for that, and all of them together never get th
 """
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,24 +12,43 @@ from tenants.problems import Problem
 
 PER_ASKER, TOGETHER = 8, 40  # of the 64 threads of a web process
 PER_STRANGER, STRANGERS = 2, 16  # who has not signed in yet: by address, and all of them together
+TOO_MANY = (
+    "Too many request bodies are being sent at once and none of them ends. Send them faster, or one after another."
+)
 _lock = threading.Lock()
 _reading: Counter[str] = Counter()
 
 
 @contextmanager
-def body_slot(asker: str, *, stranger: bool = False) -> Iterator[None]:
-    """Hold one while the body is read. Problem `rate_limited` where `asker`, or everybody of its kind together, holds too many."""
+def body_slot(asker: str, *, stranger: bool = False, patience: float = 0) -> Iterator[None]:
+    """Hold one while the body is read. Problem `rate_limited` where `asker`, or everybody of its kind together, holds too many for longer
+    than `patience` seconds.
+    """
+    give_up_at = time.monotonic() + patience
+    while True:
+        try:
+            with _slot(asker, stranger=stranger):
+                yield
+            return
+        except _NoSlot:
+            if time.monotonic() >= give_up_at:
+                raise Problem("rate_limited", TOO_MANY, headers={"Retry-After": "5"}) from None
+            time.sleep(0.05)
+
+
+class _NoSlot(Exception):
+    pass
+
+
+@contextmanager
+def _slot(asker: str, *, stranger: bool) -> Iterator[None]:
     own, all_of_them = (PER_STRANGER, STRANGERS) if stranger else (PER_ASKER, TOGETHER)
     kind = "stranger" if stranger else "known"
     asker = f"{kind} {asker}"
     with _lock:
         together = sum(number for name, number in _reading.items() if name.startswith(kind))
         if _reading[asker] >= own or together >= all_of_them:
-            raise Problem(
-                "rate_limited",
-                "Too many request bodies are being sent at once and none of them ends. Send them faster, or one after another.",
-                headers={"Retry-After": "5"},
-            )
+            raise _NoSlot
         _reading[asker] += 1
     try:
         yield

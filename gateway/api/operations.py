@@ -88,7 +88,9 @@ class CancelView(ApiView):
         self.read_body(serializers.Serializer)
         with acting_as(self.actor):
             kind = find_operation(self.actor, operation_id).kind
-        self.require_scope("configs:write" if kind.endswith("_config") else "entitlements:write")
+        switches = kind in {Operation.Kind.STOP, Operation.Kind.REACTIVATE}
+        needed = "entitlements:switch" if switches else "entitlements:write"
+        self.require_scope("configs:write" if kind.endswith("_config") else needed)
         return Response(describe_operation(cancel_operation(self.actor, operation_id), self.actor))
 
 

@@ -99,7 +99,7 @@ class Body:
         if value is None:
             return None
         items = value if isinstance(value, list) else [value]
-        if len(items) > MOST_ITEMS or not all(isinstance(item, str) and len(item) <= LONGEST_TEXT for item in items):
+        if len(items) > MOST_ITEMS or not all(_is_text(item) for item in items):
             raise refuse(f"Invalid value for {name}.")
         return items
 
@@ -140,3 +140,7 @@ def canonical(values: Mapping[str, Any] | Sequence[Any]) -> Any:
     if isinstance(values, (list, tuple)):
         return [canonical(value) for value in values]
     return values if values is None or isinstance(values, (bool, int, str)) else str(values)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= LONGEST_TEXT and "\x00" not in value

@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from gateway.dropin.places import Asked
 from gateway.models import Config, Entitlement, Operation
 from gateway.operations import JOURNAL, OPEN, TRY_AGAIN_CODES, add_evidence
-from gateway.provisioning.guards import ENDED
+from gateway.provisioning.licence import UNUSED
 from tenants import clock
 from tenants.context import acting_as
 from tenants.events import record_event
@@ -21,7 +21,8 @@ UNCLAIMED_CHANGE = timedelta(
 )  # afterwards a change is asked for anew: the state that it made may be another by then
 Kind, State = Operation.Kind, Operation.State
 CREATES = frozenset({Kind.CREATE_VM, Kind.CREATE_HARDWARE, Kind.CREATE_CLOUD})
-REFUSED_FOR_GOOD = ("cancelled",)  # by a person: the next request is a new wish
+# A creation that nobody was told of: given to the next identical request so long, and only as FortiFlex made it.
+UNCLAIMED_PENDING, UNCLAIMED_RUNNING = timedelta(hours=24), timedelta(hours=1)
 
 
 def find_open_or_unclaimed(asked: Asked, key: str) -> Operation | None:
@@ -36,15 +37,30 @@ def still_stands(asked: Asked, operation: Operation) -> bool:
     """Whether a success of before can still be the answer: what it made is the caller's and in use, or what it changed is as it left it."""
     with acting_as(asked.actor):
         if operation.kind in CREATES:
-            mine = Entitlement.objects.visible_to(asked.actor).filter(serial_number__in=operation.serial_numbers)
-            here = mine.filter(vanished_at__isnull=True).exclude(status__in=ENDED).count()
-            return here == len(operation.serial_numbers) > 0
+            return _is_untouched(asked, operation)
         if operation.kind == Kind.CREATE_CONFIG and "transfer" not in operation.intent:
             mine_too = Config.objects.visible_to(asked.actor).filter(
                 id=operation.config_id or 0, vanished_at__isnull=True
             )
             return mine_too.exists()
     if operation.settled_at is None or operation.settled_at < clock.now() - UNCLAIMED_CHANGE:
+        return False
+    with acting_as(JOURNAL):
+        return not _later_about_the_same(operation).exists()
+
+
+def _is_untouched(asked: Asked, operation: Operation) -> bool:
+    """Whether all that it made is the caller's and as it was made. What somebody has put to use meanwhile is not handed out as new."""
+    mine = Entitlement.objects.visible_to(asked.actor).filter(
+        serial_number__in=operation.serial_numbers, vanished_at__isnull=True
+    )
+    found = list(mine.values_list("status", "token_status"))
+    if not found or len(found) != len(operation.serial_numbers) or operation.settled_at is None:
+        return False
+    pending = all(state == ("PENDING", UNUSED) for state in found)
+    running = all(status == "ACTIVE" and token in {"", UNUSED} for status, token in found)
+    age = clock.now() - operation.settled_at
+    if not ((pending and age < UNCLAIMED_PENDING) or (running and age < UNCLAIMED_RUNNING)):
         return False
     with acting_as(JOURNAL):
         return not _later_about_the_same(operation).exists()
@@ -57,9 +73,19 @@ def definite_refusal(asked: Asked, key: str) -> Operation | None:
     if last is None or last.state != State.FAILED or last.settled_at is None:
         return None
     code = (last.error or {}).get("code")
-    if code in TRY_AGAIN_CODES or code in REFUSED_FOR_GOOD or last.settled_at < clock.now() - REMEMBERED:
+    if code in TRY_AGAIN_CODES or last.settled_at < clock.now() - REMEMBERED or _has_changed_since(last):
         return None
     return last
+
+
+def _has_changed_since(refused: Operation) -> bool:
+    """Whether what was refused may be right by now: another write was made about it, or its status is another."""
+    with acting_as(JOURNAL):
+        if refused.serial_numbers and _later_about_the_same(refused).exists():
+            return True
+        status = refused.before.get("status") if refused.kind in {Kind.STOP, Kind.REACTIVATE} else None
+        rows = Entitlement.objects.filter(serial_number__in=refused.serial_numbers)
+        return status is not None and set(rows.values_list("status", flat=True)) != {status}
 
 
 def given_lately(asked: Asked, key: str) -> Operation | None:

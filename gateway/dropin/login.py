@@ -70,8 +70,11 @@ def _same_time(started: float, log_in: Any) -> OpenedSession | None:
     return opened
 
 
+SLOT_PATIENCE = 2.0  # Ansible's forks log in side by side from one address, and take any refusal for the end
+
+
 def _read_fields(request: HttpRequest) -> dict[str, str]:
-    with body_slot(current_address(), stranger=True):
+    with body_slot(current_address(), stranger=True, patience=SLOT_PATIENCE):
         raw = request.read()
     if "form-urlencoded" in (request.content_type or ""):
         try:

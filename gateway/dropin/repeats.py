@@ -32,6 +32,7 @@ from gateway.dropin.findings import (
 )
 from gateway.dropin.places import Asked
 from gateway.gate import WaitingRoomFull, waiting_room
+from gateway.gate.waiting import HALF, THREE_QUARTERS
 from gateway.models import Operation
 from gateway.operations import may_try_again
 from gateway.provisioning.failures import as_problem
@@ -41,6 +42,7 @@ from tenants import clock
 from tenants.leases import drop_lease, take_lease
 from tenants.problems import Problem
 
+A_PERSON_HAS_TO_LOOK = "What became of this request before can't be told by machine. Your provider has to look at it; don't repeat it until then."
 REPEAT_LEASE = "repeat "
 LEASE_SECONDS = 150.0  # longer than any verb takes; a dead process's lock is free after it
 POLL_SECONDS = (0.02, 0.25)
@@ -74,6 +76,8 @@ def write_once(asked: Asked, values: Mapping[str, Any], verb: Verb) -> Operation
             if earlier.settled_at is not None and not still_stands(asked, earlier):
                 hand_over(earlier)  # nobody can be given it any more
                 continue
+            if earlier.state == State.UNKNOWN and earlier.next_check_at is None:
+                raise Problem("upstream_unavailable", A_PERSON_HAS_TO_LOOK, headers={"Retry-After": "900"})
             return _take_over(asked, earlier, turn)
         refused = definite_refusal(asked, key)
         if refused is not None:
@@ -96,12 +100,14 @@ def repeat_key(asked: Asked, values: Mapping[str, Any]) -> str:
 def _turn_of(key: str, deadline: float, tenant_id: UUID | None) -> Iterator[_Turn]:
     """The turn among identical requests. A row and no lock in the database: nothing is held open while FortiFlex is asked."""
     name, (pause, longest) = REPEAT_LEASE + key, POLL_SECONDS
-    with _place_to_wait(tenant_id):
-        while (holder := take_lease(name, seconds=LEASE_SECONDS)) is None:
-            if seconds_until(deadline) <= longest:
-                raise not_known_yet()
-            time.sleep(pause)
-            pause = min(pause * 2, longest)
+    holder = take_lease(name, seconds=LEASE_SECONDS)
+    if holder is None:
+        with _place_to_wait(tenant_id, most=HALF):  # whoever has the turn needs a place too
+            while (holder := take_lease(name, seconds=LEASE_SECONDS)) is None:
+                if seconds_until(deadline) <= longest:
+                    raise not_known_yet()
+                time.sleep(pause)
+                pause = min(pause * 2, longest)
     turn = _Turn(name, holder, deadline)
     try:
         yield turn
@@ -111,10 +117,10 @@ def _turn_of(key: str, deadline: float, tenant_id: UUID | None) -> Iterator[_Tur
 
 
 @contextmanager
-def _place_to_wait(tenant_id: UUID | None) -> Iterator[None]:
+def _place_to_wait(tenant_id: UUID | None, *, most: float = THREE_QUARTERS) -> Iterator[None]:
     """Of the few threads that may wait; whom there is no place for is told to come again at once."""
     try:
-        with waiting_room(tenant_id):
+        with waiting_room(tenant_id, most=most):
             yield
     except WaitingRoomFull:
         raise not_known_yet(retry_after=2) from None

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+THREE_QUARTERS, HALF = 0.75, 0.5  # what one tenant may have of the places: never the last ones
 _lock = threading.Lock()
 _inside: Counter[UUID | None] = Counter()
 
@@ -16,11 +17,11 @@ class WaitingRoomFull(Exception):
     """As many threads as may wait are waiting: what comes now is left to the worker, or told to come again."""
 
 
-def enter_waiting_room(tenant_id: UUID | None) -> bool:
-    """Take a place, to be given back by `leave_waiting_room`; False if there is none. One tenant never gets the last quarter of them."""
+def enter_waiting_room(tenant_id: UUID | None, *, most: float = THREE_QUARTERS) -> bool:
+    """Take a place, to be given back by `leave_waiting_room`; False if there is none, or if this tenant has `most` of them."""
     places = settings.FLEXGATE_WAITING_THREADS
     with _lock:
-        if places and (_inside.total() >= places or _inside[tenant_id] >= max(1, places - places // 4)):
+        if places and (_inside.total() >= places or _inside[tenant_id] >= max(1, int(places * most))):
             return False
         _inside[tenant_id] += 1
     return True
@@ -34,9 +35,9 @@ def leave_waiting_room(tenant_id: UUID | None) -> None:
 
 
 @contextmanager
-def waiting_room(tenant_id: UUID | None) -> Iterator[None]:
+def waiting_room(tenant_id: UUID | None, *, most: float = THREE_QUARTERS) -> Iterator[None]:
     """A place for the length of a block. WaitingRoomFull where there is none."""
-    if not enter_waiting_room(tenant_id):
+    if not enter_waiting_room(tenant_id, most=most):
         raise WaitingRoomFull
     try:
         yield
