@@ -20,8 +20,9 @@ from gateway.api.preferences import (
 from gateway.models import Config, ConfigOffer
 from gateway.operations import describe_operation
 from gateway.provisioning.checks import find_config, tenant_of_request
-from gateway.provisioning.configs import create_config, offer_config, switch_config, update_config, withdraw_offer
+from gateway.provisioning.configs import create_config, switch_config, update_config
 from gateway.provisioning.idempotency import Outcome, read_key
+from gateway.provisioning.offers import offer_config, withdraw_offer
 from tenants.actors import Actor
 from tenants.api import ApiView
 from tenants.api.base import PageParameters

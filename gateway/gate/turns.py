@@ -1,8 +1,6 @@
 """Waiting for the lane of an API user, holding it for one call, and giving it back."""
 
-import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +12,7 @@ from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
 from gateway.gate.limits import Asker, GateClosed, Standing, Why, count_calls, full_window, seconds_of
+from gateway.gate.pauses import next_pause, sleep_until_freed, tell_freed
 from gateway.gate.queue import place_in_line, someone_waits, stand_in_line, step_out
 from gateway.gate.records import GATE, SILENT_AFTER, CallRecord
 from gateway.models import ApiUser, UpstreamCall, UpstreamLane
@@ -23,8 +22,6 @@ from tenants.context import acting_as, current_request_id, refuse_open_context
 LEASE_MARGIN = 10  # seconds by which a lease outlives its call's total deadline
 ALIVE = timedelta(seconds=5)  # how long a waiting turn counts after its last look
 CLAIM_SECONDS = 2
-SHORTEST_PAUSE, LONGEST_PAUSE, PAUSE_WHEN_CLOSED = 0.005, 0.5, 2.0  # all shorter than ALIVE
-_freed: dict[UUID, threading.Condition] = defaultdict(threading.Condition)
 
 
 @dataclass(slots=True)
@@ -79,9 +76,7 @@ class Turn:
 
     def _after_giving_back(self) -> None:
         self.given_back = True
-        freed = _freed[self.api_user.id]
-        with freed:
-            freed.notify_all()
+        tell_freed(self.api_user.id)
 
     def _write_records(self) -> None:
         now = clock.now()
@@ -158,32 +153,15 @@ def _wait_for_turn(wish: _Wish, wait_seconds: float) -> Turn | None:
                 return found
             in_line = in_line or left > 0
             # A closed gate or a full window opens at a known time: who can't wait that long is told at once.
-            pause = _next_pause(found, before, looks)
+            pause = next_pause(found, before, looks)
             if found.why is Why.PROBE or (pause if found.why is Why.QUEUE else found.seconds) > left:
                 raise found
             looks += 1
-            _sleep(wish.api_user, min(pause, left), wake=before <= 1)
+            sleep_until_freed(wish.api_user, min(pause, left), wake=before <= 1)
     finally:
         if in_line:
             with acting_as(GATE):
                 step_out(wish.id)
-
-
-def _next_pause(found: GateClosed, before: int, looks: int) -> float:
-    """Who is next looks often, who is far back seldom: a long queue must not wear the database out."""
-    if found.why is not Why.QUEUE:
-        return min(float(found.seconds), PAUSE_WHEN_CLOSED)
-    return min(SHORTEST_PAUSE * (1 << min(looks + before, 10)), LONGEST_PAUSE if before else 0.05)
-
-
-def _sleep(api_user: ApiUser, seconds: float, *, wake: bool) -> None:
-    """Whoever is next is woken by a lane that this process gives back; the others look again by themselves."""
-    if not wake:
-        time.sleep(seconds)
-        return
-    freed = _freed[api_user.id]
-    with freed:
-        freed.wait(seconds)
 
 
 def _try(wish: _Wish, *, in_line: bool, may_wait: bool) -> tuple["Turn | GateClosed | None", int]:

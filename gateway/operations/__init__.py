@@ -2,19 +2,13 @@
 
 from gateway.operations.journal import (
     CONFIG_CHANGES,
-    FIRST_LOOK_SECONDS,
-    JOURNAL,
-    LICENCE_TOKEN,
     OPEN,
     SENT_SECONDS,
     TRY_AGAIN_CODES,
     Plan,
-    State,
-    add_evidence,
     claim_planned,
     digest_token,
     end_planned,
-    finish_attempt,
     leave_to_worker,
     lock_planned,
     lock_unsettled,
@@ -24,10 +18,6 @@ from gateway.operations.journal import (
     refuse_while_sent,
     reopen_operation,
     send_again_later,
-    settle_failed,
-    settle_succeeded,
-    settle_unknown,
-    tell_operation,
 )
 from gateway.operations.reading import (
     cancel_operation,
@@ -35,6 +25,18 @@ from gateway.operations.reading import (
     find_operation,
     find_positions,
     seconds_until_sent,
+)
+from gateway.operations.settling import (
+    FIRST_LOOK_SECONDS,
+    JOURNAL,
+    LICENCE_TOKEN,
+    State,
+    add_evidence,
+    finish_attempt,
+    settle_failed,
+    settle_succeeded,
+    settle_unknown,
+    tell_operation,
 )
 from gateway.operations.traces import followed_by, note_late_answer, note_tags, touched_since
 

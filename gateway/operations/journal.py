@@ -4,8 +4,6 @@ A row is committed before anything is sent, and an attempt is never sent twice. 
 """
 
 import hashlib
-import re
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,27 +13,22 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
 
-from gateway.fortiflex.records import Exchange
 from gateway.models import ApiUser, Attempt, Operation
+from gateway.operations.settling import JOURNAL, State, settle_failed
 from gateway.upstream import CALL_SECONDS
 from tenants import clock
-from tenants.actors import Actor, system
+from tenants.actors import Actor
 from tenants.audit import record_audit
 from tenants.context import acting_as, current_request_id
-from tenants.events import record_event
 from tenants.models import Tenant
 from tenants.problems import Problem
 
-JOURNAL = system("operations")
-State = Operation.State
 OPEN = (State.PLANNED, State.SENT, State.UNKNOWN)
 # A sender makes its call and settles inside this time; a `sent` row older than that has lost its sender.
 SENT_SECONDS = CALL_SECONDS + 60
 PLANNED_SECONDS = 120  # a caller that sends by itself has begun by then, or left it to the worker
-FIRST_LOOK_SECONDS = 5  # most lost answers are settled by the first look
 # Definitely not done, for a reason that passes: the same idempotency key starts the next attempt.
 TRY_AGAIN_CODES = frozenset({"not_done", "upstream_busy", "upstream_unavailable", "rate_limited"})
-LICENCE_TOKEN = re.compile(rb'("token"\s*:\s*)"[^"]*"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,74 +208,6 @@ def lock_unsettled(operation_id: UUID, *, attempt: int) -> Operation | None:
         .first()
     )
     return None if operation is None or operation.superseded else operation  # type: ignore[attr-defined]
-
-
-def settle_succeeded(operation: Operation, *, serial_numbers: Sequence[str], config_id: int | None) -> None:
-    operation.serial_numbers = list(serial_numbers)
-    operation.config_id = config_id
-    _settle(operation, State.SUCCEEDED, None)
-
-
-def settle_failed(
-    operation: Operation, *, code: str, detail: str, upstream: str = "", retry_after: int | None = None
-) -> None:
-    """`upstream` is FortiFlex's own text, for the operator's eyes; `retry_after` in seconds where waiting helps."""
-    error: dict[str, Any] = {"code": code, "detail": detail, "upstream": upstream}
-    _settle(operation, State.FAILED, error if retry_after is None else error | {"retry_after": retry_after})
-
-
-def settle_unknown(operation: Operation, *, reason: str, look_again: bool = True) -> None:
-    """`look_again` False = only a person can tell: reconciliation leaves it to `resolve`."""
-    first_time = operation.state != State.UNKNOWN
-    operation.state = State.UNKNOWN
-    operation.next_check_at = clock.now() + timedelta(seconds=FIRST_LOOK_SECONDS) if look_again else None
-    add_evidence(operation, {"unknown_because": reason})
-    operation.save(update_fields=["state", "next_check_at", "evidence"])
-    if first_time:
-        tell_operation(operation, "operation.unknown", {})  # the reason may be FortiFlex's own text: the operator's
-
-
-def add_evidence(operation: Operation, found: Mapping[str, Any]) -> None:
-    """Append to the row's evidence; the caller saves it."""
-    operation.evidence = [*operation.evidence, {"at": clock.now().isoformat(), **found}]
-
-
-def finish_attempt(attempt: Attempt, *, outcome: str, exchange: Exchange | None) -> None:
-    """What came back, kept whole except for licence tokens. Inside an open `acting_as`."""
-    attempt.finished_at = clock.now()
-    attempt.outcome = outcome[:30]
-    if exchange is not None:
-        attempt.http_status = exchange.http_status
-        attempt.answer = zlib.compress(LICENCE_TOKEN.sub(rb'\1"***"', exchange.body))
-    attempt.save(update_fields=["finished_at", "outcome", "http_status", "answer"])
-
-
-def _settle(operation: Operation, state: Operation.State, error: dict[str, Any] | None) -> None:
-    operation.state, operation.error = state, error
-    operation.settled_at, operation.next_check_at = clock.now(), None
-    operation.save(
-        update_fields=["state", "error", "settled_at", "next_check_at", "serial_numbers", "config_id", "evidence"]
-    )
-    shown = {} if error is None else {"code": error["code"], "detail": error["detail"]}
-    tell_operation(operation, f"operation.{state}", {"entitlements": operation.serial_numbers} | shown)
-    record_audit(
-        JOURNAL,
-        f"operation.{state}",
-        subject_type="operation",
-        subject_key=operation.id,
-        tenant_id=operation.tenant_id,
-        after={"serial_numbers": operation.serial_numbers, "config": operation.config_id} | shown,
-    )
-
-
-def tell_operation(operation: Operation, event: str, data: dict[str, Any]) -> None:
-    record_event(
-        event,
-        subject_type="operation",
-        subject_key=operation.id,
-        tenant_id=operation.tenant_id,
-        data={"kind": operation.kind} | data,
-    )
 
 
 def digest_token(token: str) -> str:

@@ -9,7 +9,7 @@ from django.db.models.functions import RowNumber
 
 from gateway.gate import expected_seconds
 from gateway.models import ApiUser, Operation
-from gateway.operations.journal import FIRST_LOOK_SECONDS, JOURNAL, State, settle_failed
+from gateway.operations.settling import FIRST_LOOK_SECONDS, JOURNAL, State, settle_failed
 from tenants import clock
 from tenants.actors import Actor
 from tenants.audit import record_audit

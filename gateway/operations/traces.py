@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from gateway.models import Attempt, Operation
-from gateway.operations.journal import State, add_evidence
+from gateway.operations.settling import State, add_evidence
 from gateway.tags import Tag
 from tenants import clock
 from tenants.events import record_event

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Q
 
 from gateway.catalogue import READ_ONLY_IDS, as_parameters, check_parameters, find_product_type
-from gateway.models import ApiUser, Config, ConfigOffer, Entitlement, Operation
+from gateway.models import ApiUser, Config, Entitlement, Operation
 from gateway.operations import JOURNAL, OPEN, Plan, refuse_if_in_progress
 from gateway.provisioning import checks
 from gateway.provisioning.estimates import CREATIONS
@@ -16,10 +16,9 @@ from gateway.provisioning.idempotency import Outcome, carry_out, find_earlier, r
 from gateway.provisioning.manner import AS_USUAL, Manner
 from gateway.reach import ReachedAccount, accounts_for
 from tenants.actors import Actor
-from tenants.audit import record_audit
 from tenants.context import acting_as
 from tenants.models import Tenant
-from tenants.problems import Problem, invalid, not_found
+from tenants.problems import Problem, invalid
 
 Parameters = Sequence[Mapping[str, Any]]
 
@@ -108,34 +107,6 @@ def switch_config(actor: Actor, config_id: int, *, enabled: bool, manner: Manner
         plan = _plan_change(kind, row, api_user, {}, {"status": row.status})
         outcome = start_operation(actor, plan, manner=manner, earlier=None)
     return carry_out(outcome, manner)
-
-
-def offer_config(actor: Actor, config_id: int, *, tenant_slug: str) -> bool:
-    """Let a tenant use a config of the catalogue; False if it could already. Only the operator's own configs can be offered."""
-    with acting_as(actor):
-        row = checks.find_config(actor, config_id)
-        tenant = Tenant.objects.visible_to(actor).filter(slug=tenant_slug).first()
-        if tenant is None:
-            raise invalid("/tenant", "There is no such tenant.")
-        if row.tenant_id is not None:
-            raise Problem(
-                "state_conflict", "This configuration belongs to a tenant; only the catalogue's can be offered."
-            )
-        _, made = ConfigOffer.objects.get_or_create(config=row, tenant=tenant)
-        if made:
-            _audit_offer(actor, "config.offered", row, tenant)
-    return made
-
-
-def withdraw_offer(actor: Actor, config_id: int, *, tenant_slug: str) -> None:
-    """Take an offer back; entitlements under the config stay. Problem `not_found` if there is no such offer."""
-    with acting_as(actor):
-        row = checks.find_config(actor, config_id)
-        offer = ConfigOffer.objects.select_related("tenant").filter(config=row, tenant__slug=tenant_slug).first()
-        if offer is None:
-            raise not_found()
-        _audit_offer(actor, "config.withdrawn", row, offer.tenant)
-        offer.delete()
 
 
 def parameters_differ(config: Config, values: Parameters) -> bool:
@@ -275,15 +246,4 @@ def _plan_change(
         config_id=row.id,
         intent=intent,
         before=before,
-    )
-
-
-def _audit_offer(actor: Actor, action: str, config: Config, tenant: Tenant) -> None:
-    record_audit(
-        actor,
-        action,
-        subject_type="config",
-        subject_key=config.id,
-        tenant_id=tenant.id,
-        after={"config": config.id, "tenant": tenant.slug},
     )
