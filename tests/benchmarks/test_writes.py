@@ -44,9 +44,13 @@ def acme(own_database: OwnDatabase, server: SandboxServer, tmp_path: Path) -> It
         yield client
 
 
-def create(client: httpx.Client, **headers: str) -> httpx.Response:
+@pytest.fixture
+def config(acme: httpx.Client) -> int:
     with acting_as(SETUP):
-        config = Config.objects.get().id
+        return Config.objects.get().id
+
+
+def create(client: httpx.Client, config: int, **headers: str) -> httpx.Response:
     return client.post("entitlements", json={"config": config, "count": 1}, headers=headers)
 
 
@@ -59,10 +63,10 @@ def milliseconds_of(work: Any, *, times: int) -> list[float]:
     return found
 
 
-def test_a_proxied_create_against_the_same_call_made_straight(acme: httpx.Client, server: SandboxServer) -> None:
-    assert create(acme).status_code == 201  # priced, logged in
-    with acting_as(SETUP):
-        config = Config.objects.get().id
+def test_a_proxied_create_against_the_same_call_made_straight(
+    acme: httpx.Client, server: SandboxServer, config: int
+) -> None:
+    assert create(acme, config).status_code == 201  # priced, logged in
     server.sandbox.settings.latency_ms = LATENCY_MS
     login = {"username": "user", "password": "password", "client_id": "flexvm", "grant_type": "password"}
     body = {"configId": config, "count": 1, "description": "straight"}
@@ -79,8 +83,8 @@ def test_a_proxied_create_against_the_same_call_made_straight(acme: httpx.Client
     assert ratio <= 1.15
 
 
-def test_reads_while_64_writes_are_open(acme: httpx.Client, server: SandboxServer) -> None:
-    assert create(acme).status_code == 201
+def test_reads_while_64_writes_are_open(acme: httpx.Client, server: SandboxServer, config: int) -> None:
+    assert create(acme, config).status_code == 201
     server.sandbox.settings.latency_ms = LATENCY_MS
 
     def read() -> None:
@@ -90,7 +94,7 @@ def test_reads_while_64_writes_are_open(acme: httpx.Client, server: SandboxServe
     idle = milliseconds_of(read, times=200)
     server.sandbox.plan_fault("entitlements/vm/create", "timeout", when="after")
     with ThreadPoolExecutor(64) as pool:
-        writes = [pool.submit(create, acme, Prefer="wait=40") for _ in range(64)]
+        writes = [pool.submit(create, acme, config, Prefer="wait=40") for _ in range(64)]
         wait_for(lambda: sum(write.done() for write in writes) >= 64 - 16, seconds=30)
         assert calls_of(server, "entitlements/vm/create") == 2, "one hangs, the rest is queued"
         busy = milliseconds_of(read, times=200)

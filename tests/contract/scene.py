@@ -20,6 +20,7 @@ from tests.people import SETUP, TAX, People, make_people
 from tests.worlds import ACCOUNT, API_URL, AUTH_URL, PROGRAM, SandboxWorld
 
 TODAY = date(2026, 9, 4)
+OTHER_ACCOUNT = ACCOUNT + 1
 PARAMETERS = [{"id": 1, "value": "2"}, {"id": 2, "value": "ENT"}]
 
 
@@ -49,19 +50,37 @@ def make_scene() -> Scene:
         world.sandbox.edit_description(proposed, make_tag("acme", ids.new_id(), 1))
         pull(world)
         issue_statements(SETUP, month="2026-08")
-        give([stopped, to_stop, lost], "acme", TODAY)
+        device = _add_hardware_and_another_account(world)
+        give([stopped, to_stop, lost, device], "acme", TODAY)
         scene = Scene(people, world.sandbox.world)
-        _fill(scene, world, active=active, stopped=stopped, to_stop=to_stop, lost=lost)
+        _fill(scene, world, active=active, stopped=stopped, to_stop=to_stop, lost=lost, device=device)
         _name_data(scene, world)
     scene.upstream = copy.deepcopy(world.sandbox.world)
     return scene
 
 
-def _fill(scene: Scene, world: SandboxWorld, *, active: str, stopped: str, to_stop: str, lost: str) -> None:
+def _add_hardware_and_another_account(world: SandboxWorld) -> str:
+    """What can be removed, and where something can be transferred to; the device's serial."""
+    world.sandbox.add_account(OTHER_ACCOUNT)
+    world.sandbox.create_config(
+        program=PROGRAM, name="there", product_type_id=1, parameters=[(1, "8"), (2, "ENT")], account_id=OTHER_ACCOUNT
+    )
+    hardware = world.add_config("hw", [(27, "FGT60F"), (28, "FGHWUTP"), (29, "NONE")], product_type_id=101)
+    made = world.sandbox.call("entitlements/hardware/create", configId=hardware, serialNumbers=["FGT60FTK20000001"])
+    world.sync()
+    return str(made["entitlements"][0]["serialNumber"])
+
+
+def _fill(
+    scene: Scene, world: SandboxWorld, *, active: str, stopped: str, to_stop: str, lost: str, device: str
+) -> None:
     acme, operator = scene.people.acme, scene.people.operator
     _done(operator.post(f"configs/{world.config_id}/offers", {"tenant": "acme"}))
     own = _done(
-        acme.post("configs", {"program": PROGRAM, "name": "own", "product_type_id": 1, "parameters": PARAMETERS})
+        acme.post(
+            "configs",
+            {"program": PROGRAM, "name": "own", "product_type_id": 1, "parameters": PARAMETERS, "account_id": ACCOUNT},
+        )
     )
     made = _done(acme.post("entitlements", {"config": own["config"]["id"], "labels": {"site": "Bonn"}}))
     _done(acme.post(f"entitlements/{stopped}/stop"))
@@ -80,7 +99,7 @@ def _fill(scene: Scene, world: SandboxWorld, *, active: str, stopped: str, to_st
         "name": ["main"],
         "config_id": [own["config"]["id"], world.config_id],
         "slug": ["acme"],
-        "serial": [active, made["entitlements"][0]["serial_number"], stopped, lost],
+        "serial": [active, made["entitlements"][0]["serial_number"], device, stopped, lost],
         "rule_id": [rule["id"]],
         "operation_id": [operation["id"] for operation in operations],
         "token_id": [spare["id"]],
@@ -97,7 +116,7 @@ def _name_data(scene: Scene, world: SandboxWorld) -> None:
         "Idempotency-Key": ["deploy-1"],
         "Prefer": ["respond-async", "wait=10"],
         "action": ["token.issued"],
-        "account_id": [ACCOUNT],
+        "account_id": [ACCOUNT, OTHER_ACCOUNT],
         "account_ids": [[ACCOUNT], None],
         "after": [0, 3],
         "allowed_ips": [["127.0.0.0/8", "2001:db8::/32"], []],

@@ -53,9 +53,13 @@ def gateways(own_database: OwnDatabase, people: People, tmp_path: Path) -> Itera
         yield [stack.enter_context(httpx.Client(base_url=f"{base}/api/v1/", timeout=ANSWER)) for base in bases]
 
 
-def create(client: httpx.Client, people: People, **headers: str) -> httpx.Response:
+@pytest.fixture
+def config(people: People) -> int:
     with acting_as(SETUP):
-        config = Config.objects.get().id
+        return Config.objects.get().id
+
+
+def create(client: httpx.Client, people: People, config: int, **headers: str) -> httpx.Response:
     return client.post("entitlements", json={"config": config, "count": 1}, headers=as_acme(people) | headers)
 
 
@@ -64,10 +68,10 @@ def as_acme(people: People) -> dict[str, str]:
 
 
 def test_of_200_creates_with_doubled_keys_on_two_gateways_exactly_the_distinct_ones_exist(
-    gateways: list[httpx.Client], people: People, server: SandboxServer
+    gateways: list[httpx.Client], people: People, server: SandboxServer, config: int
 ) -> None:
     with acting_as(SETUP):
-        config, api_user = Config.objects.get().id, ApiUser.objects.get()
+        api_user = ApiUser.objects.get()
 
     def one(n: int) -> tuple[str, int, dict[str, Any]]:
         key = f"deploy-{n % 80}"
@@ -101,12 +105,12 @@ def unsettled() -> bool:
 
 
 def test_a_request_that_takes_too_long_becomes_a_202_and_its_write_goes_on(
-    gateways: list[httpx.Client], people: People, server: SandboxServer
+    gateways: list[httpx.Client], people: People, server: SandboxServer, config: int
 ) -> None:
-    assert create(gateways[0], people).status_code == 201  # logged in, priced
+    assert create(gateways[0], people, config).status_code == 201  # logged in, priced
     server.sandbox.settings.latency_ms = 3000
     started = time.monotonic()
-    answer = create(gateways[0], people, Prefer="wait=1")
+    answer = create(gateways[0], people, config, Prefer="wait=1")
     assert time.monotonic() - started < 2.8
     assert (answer.status_code, answer.json()["operation"]["state"]) == (202, "sent")
     path = answer.headers["Location"].removeprefix("/api/v1/")
@@ -116,13 +120,13 @@ def test_a_request_that_takes_too_long_becomes_a_202_and_its_write_goes_on(
 
 
 def test_behind_a_hanging_call_writes_wait_in_few_threads_and_reads_answer(
-    gateways: list[httpx.Client], people: People, server: SandboxServer
+    gateways: list[httpx.Client], people: People, server: SandboxServer, config: int
 ) -> None:
-    assert create(gateways[0], people).status_code == 201
+    assert create(gateways[0], people, config).status_code == 201
     server.sandbox.plan_fault("entitlements/vm/create", "timeout", when="after")
     with ThreadPoolExecutor(64) as pool:
         started = time.monotonic()
-        writes = [pool.submit(create, gateways[0], people, Prefer="wait=15") for _ in range(64)]
+        writes = [pool.submit(create, gateways[0], people, config, Prefer="wait=15") for _ in range(64)]
         wait_for(lambda: sum(write.done() for write in writes) >= 64 - 16, seconds=13)
         queued = [write.result() for write in writes if write.done()]
         assert time.monotonic() - started < 14, "more than a quarter of the threads wait"
@@ -139,16 +143,14 @@ def test_behind_a_hanging_call_writes_wait_in_few_threads_and_reads_answer(
 
 
 def test_one_tenants_flood_leaves_the_others_write_within_two_positions(
-    gateways: list[httpx.Client], people: People, server: SandboxServer
+    gateways: list[httpx.Client], people: People, server: SandboxServer, config: int
 ) -> None:
-    assert create(gateways[0], people).status_code == 201
+    assert create(gateways[0], people, config).status_code == 201
     server.sandbox.settings.latency_ms = 300
     with ThreadPoolExecutor(12) as pool:
-        flood = [pool.submit(create, gateways[n % 2], people, Prefer="wait=20") for n in range(10)]
+        flood = [pool.submit(create, gateways[n % 2], people, config, Prefer="wait=20") for n in range(10)]
         wait_for(lambda: calls_of(server, "entitlements/vm/create") >= 2, seconds=20)
         before = calls_of(server, "entitlements/vm/create")
-        with acting_as(SETUP):
-            config = Config.objects.get().id
         header = {"Authorization": f"Bearer {people.globex.token}"}
         mine = gateways[1].post("entitlements", json={"config": config, "count": 1}, headers=header)
         after = calls_of(server, "entitlements/vm/create")
