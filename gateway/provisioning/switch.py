@@ -1,11 +1,14 @@
 """Stop and reactivate."""
 
-from gateway.models import Entitlement, Operation
+from gateway.models import Config, Entitlement, Operation
+from gateway.provisioning import checks
 from gateway.provisioning.change import change_entitlement
-from gateway.provisioning.guards import ENDED, guard_creation
+from gateway.provisioning.estimates import points_of_config
+from gateway.provisioning.guards import ENDED, guard_creation, needs_points
 from gateway.provisioning.idempotency import Outcome
 from gateway.provisioning.manner import AS_USUAL, Manner
 from tenants.actors import Actor
+from tenants.context import acting_as
 from tenants.models import Tenant
 from tenants.problems import Problem
 
@@ -44,6 +47,7 @@ def reactivate_entitlement(actor: Actor, serial: str, *, manner: Manner = AS_USU
             owner = Tenant.objects.get(id=row.tenant_id) if row.tenant_id else None
             guard_creation(owner, row.config, count=1, points_per_day=row.config.points_per_day)
 
+    _price(actor, serial)
     return change_entitlement(
         actor,
         serial,
@@ -53,3 +57,13 @@ def reactivate_entitlement(actor: Actor, serial: str, *, manner: Manner = AS_USU
         before=lambda row: {"status": row.status},
         manner=manner,
     )
+
+
+def _price(actor: Actor, serial: str) -> None:
+    """Where a limit of points decides, FortiFlex is asked what this costs, before the row is locked."""
+    with acting_as(actor):
+        row = checks.find_entitlement(actor, serial)
+        owner = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None
+        config = Config.objects.get(id=row.config_id)
+    if needs_points(owner):
+        points_of_config(config, tenant=owner)
