@@ -7,20 +7,17 @@ from django.db.models import Q, QuerySet
 
 from gateway.dropin.places import Asked
 from gateway.models import Config, Entitlement, Operation
-from gateway.operations import JOURNAL, OPEN, TRY_AGAIN_CODES, add_evidence
-from gateway.provisioning.licence import UNUSED
+from gateway.operations import CREATIONS, JOURNAL, OPEN, TRY_AGAIN_CODES, add_evidence, followed_by
+from gateway.ownership.renewal import UNUSED
 from tenants import clock
 from tenants.context import acting_as
 from tenants.events import record_event
 
-REMEMBERED = timedelta(
-    seconds=60
-)  # a refusal is repeated from memory so long, and a second create counts as a possible duplicate
-UNCLAIMED_CHANGE = timedelta(
-    seconds=120
-)  # afterwards a change is asked for anew: the state that it made may be another by then
+# A refusal is repeated from memory so long, and a second create counts as a possible duplicate.
+REMEMBERED = timedelta(seconds=60)
+# Afterwards a change is asked for anew: the state that it made may be another by then.
+UNCLAIMED_CHANGE = timedelta(seconds=120)
 Kind, State = Operation.Kind, Operation.State
-CREATES = frozenset({Kind.CREATE_VM, Kind.CREATE_HARDWARE, Kind.CREATE_CLOUD})
 # A creation that nobody was told of: given to the next identical request so long, and only as FortiFlex made it.
 UNCLAIMED_PENDING, UNCLAIMED_RUNNING = timedelta(hours=24), timedelta(hours=1)
 
@@ -36,7 +33,7 @@ def find_open_or_unclaimed(asked: Asked, key: str) -> Operation | None:
 def still_stands(asked: Asked, operation: Operation) -> bool:
     """Whether a success of before can still be the answer: what it made is the caller's and in use, or what it changed is as it left it."""
     with acting_as(asked.actor):
-        if operation.kind in CREATES:
+        if operation.kind in CREATIONS:
             return _is_untouched(asked, operation)
         if operation.kind == Kind.CREATE_CONFIG and "transfer" not in operation.intent:
             mine_too = Config.objects.visible_to(asked.actor).filter(
@@ -92,7 +89,7 @@ def given_lately(asked: Asked, key: str) -> Operation | None:
     """The creation that an identical request was given within the last minute."""
     since = clock.now() - REMEMBERED
     with acting_as(JOURNAL):
-        return _identical(asked, key).filter(handed_at__gte=since, kind__in=CREATES).order_by("-handed_at").first()
+        return _identical(asked, key).filter(handed_at__gte=since, kind__in=CREATIONS).order_by("-handed_at").first()
 
 
 def note_possible_duplicate(operation: Operation, before: Operation) -> None:
@@ -128,8 +125,7 @@ def follow(operation: Operation) -> Operation:
         row = Operation.objects.select_related("tenant").get(id=operation.id)
         if row.kind != Kind.CREATE_CONFIG or "transfer" not in row.intent or row.state != State.SUCCEEDED:
             return row
-        followed = Operation.objects.select_related("tenant").filter(tenant=row.tenant_id, id__gt=row.id)
-        return followed.filter(intent__follows=str(row.id)).first() or row
+        return followed_by(row).select_related("tenant").first() or row
 
 
 def _identical(asked: Asked, key: str) -> "QuerySet[Operation]":

@@ -2,6 +2,7 @@
 
 from gateway.operations.journal import (
     CONFIG_CHANGES,
+    CREATIONS,
     OPEN,
     SENT_SECONDS,
     TRY_AGAIN_CODES,
@@ -38,10 +39,11 @@ from gateway.operations.settling import (
     settle_unknown,
     tell_operation,
 )
-from gateway.operations.traces import followed_by, note_late_answer, note_tags, touched_since
+from gateway.operations.traces import followed_by, leads_on, note_late_answer, note_tags, touched_since
 
 __all__ = [
     "CONFIG_CHANGES",
+    "CREATIONS",
     "FIRST_LOOK_SECONDS",
     "JOURNAL",
     "LICENCE_TOKEN",
@@ -60,6 +62,7 @@ __all__ = [
     "find_positions",
     "finish_attempt",
     "followed_by",
+    "leads_on",
     "leave_to_worker",
     "lock_planned",
     "lock_unsettled",

@@ -133,6 +133,7 @@ def refuse_while_sent(serial_numbers: Sequence[str]) -> None:
         )
 
 
+CREATIONS = frozenset({Operation.Kind.CREATE_VM, Operation.Kind.CREATE_HARDWARE, Operation.Kind.CREATE_CLOUD})
 CONFIG_CHANGES = (Operation.Kind.UPDATE_CONFIG, Operation.Kind.ENABLE_CONFIG, Operation.Kind.DISABLE_CONFIG)
 
 

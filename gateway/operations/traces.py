@@ -55,6 +55,11 @@ def note_late_answer(operation: Operation, attempt: Attempt, value: Any) -> None
     )
 
 
+def leads_on(operation: Operation) -> bool:
+    """Whether something was asked for together with it, which follows once it is done."""
+    return bool({"transfer", "entitlement"} & set(operation.intent))
+
+
 def followed_by(operation: Operation) -> "QuerySet[Operation]":
     """What was planned to follow `operation` by itself. Inside an open context."""
     return Operation.objects.filter(

@@ -8,9 +8,8 @@ from django.db.models import Q
 
 from gateway.catalogue import READ_ONLY_IDS, as_parameters, check_parameters, find_product_type
 from gateway.models import ApiUser, Config, Entitlement, Operation
-from gateway.operations import JOURNAL, OPEN, Plan, refuse_if_in_progress
+from gateway.operations import CREATIONS, JOURNAL, OPEN, Plan, refuse_if_in_progress
 from gateway.provisioning import checks
-from gateway.provisioning.estimates import CREATIONS
 from gateway.provisioning.guards import guard_product
 from gateway.provisioning.idempotency import Outcome, carry_out, find_earlier, replay_of, start_operation
 from gateway.provisioning.manner import AS_USUAL, Manner

@@ -62,7 +62,7 @@ def drain_queue(api_user: ApiUser, *, seconds: float, wait_seconds: float = 20.0
             drainer.choose()
             if drainer.chosen is None:
                 break
-            row = Operation.objects.get(id=drainer.chosen)
+            row = Operation.objects.select_related("tenant").get(id=drainer.chosen)
         price_creation(row)
         standing = Standing.BACKGROUND if row.background else Standing.PEOPLE
         try:

@@ -11,7 +11,7 @@ from gateway.catalogue import READ_ONLY_IDS, as_parameters, check_parameters, fi
 from gateway.fortiflex.errors import FortiFlexError, NotDone, Rejected
 from gateway.gate import WaitingRoomFull, seconds_without_errors, waiting_room
 from gateway.models import ApiUser, Config, Operation
-from gateway.operations import JOURNAL
+from gateway.operations import CREATIONS, JOURNAL
 from gateway.provisioning.failures import BUSY, as_problem, explain_failure
 from gateway.provisioning.standing import TOO_MANY_ERRORS
 from gateway.reach import accounts_for
@@ -23,7 +23,6 @@ from tenants.problems import Problem, invalid
 
 REFUSED_FOR = 3600.0  # seconds for which a refused estimate is not asked again: each costs one of nine errors an hour
 CALC_WAIT = 5.0  # in the queue; a creation does not wait longer for knowing its price
-CREATIONS = frozenset({Operation.Kind.CREATE_VM, Operation.Kind.CREATE_HARDWARE, Operation.Kind.CREATE_CLOUD})
 _refused: dict[int, float] = {}
 
 
@@ -86,7 +85,7 @@ def price_creation(operation: Operation) -> None:
         return
     with acting_as(JOURNAL):
         config = Config.objects.get(id=operation.config_id)
-    points = points_of_config(config)
+    points = points_of_config(config, tenant=operation.tenant)
     if points is not None:
         count = len(operation.serial_numbers) or int(operation.intent.get("count", 1))
         with acting_as(JOURNAL):

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from gateway.models import Operation
-from gateway.operations import JOURNAL, Plan, followed_by, may_try_again, plan_operation, reopen_operation
+from gateway.operations import JOURNAL, Plan, followed_by, leads_on, may_try_again, plan_operation, reopen_operation
 from gateway.provisioning.manner import AS_USUAL, IdempotencyKey, Manner
 from gateway.provisioning.senders import send_within
 from gateway.provisioning.sending import read_operation
@@ -99,7 +99,7 @@ def carry_out(outcome: Outcome, manner: Manner) -> Outcome:
 def _last_of(outcome: Outcome) -> Outcome:
     """What followed by itself, where the first write was done and something did: the caller asked for both."""
     first = outcome.operation
-    if first.state != Operation.State.SUCCEEDED or not {"transfer", "entitlement"} & set(first.intent):
+    if first.state != Operation.State.SUCCEEDED or not leads_on(first):
         return outcome
     with acting_as(JOURNAL):
         last = followed_by(first).select_related("tenant", "api_user").first()

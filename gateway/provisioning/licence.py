@@ -3,6 +3,7 @@
 from gateway.catalogue import find_product_type, form_of
 from gateway.models import Entitlement, Operation
 from gateway.operations import digest_token
+from gateway.ownership.renewal import UNUSED
 from gateway.provisioning import checks
 from gateway.provisioning.change import change_entitlement
 from gateway.provisioning.idempotency import Outcome
@@ -11,7 +12,6 @@ from tenants.actors import Actor
 from tenants.problems import Problem
 
 READY = ("PENDING", "ACTIVE")
-UNUSED = "NOTUSED"  # FortiFlex's word for a licence token that was not injected yet
 
 
 def renew_token(actor: Actor, serial: str, *, manner: Manner = AS_USUAL) -> Outcome:

@@ -9,7 +9,8 @@ from gateway.dropin.envelope import refuse
 from gateway.dropin.places import NO_ACCOUNT, Asked, find_config, known_places
 from gateway.dropin.shapes import read_entitlements
 from gateway.models import Entitlement
-from gateway.provisioning.licence import READY, UNUSED
+from gateway.ownership.renewal import UNUSED
+from gateway.provisioning.licence import READY
 
 TOP_FOLDER = "My Assets"
 USED = "USED"

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 
 from gateway.fortiflex.days import billing_day_at
 from gateway.models import Assignment, Entitlement, Operation
-from gateway.operations import JOURNAL, plan_operation
+from gateway.operations import CREATIONS, JOURNAL, plan_operation
 from gateway.ownership import end_ownership, own_new_serials
 from gateway.provisioning.writes.creates import describe_later
 from gateway.provisioning.writes.storing import gone_devices
 from tenants import clock
 from tenants.problems import Problem, invalid
-
-CREATIONS = frozenset({Operation.Kind.CREATE_VM, Operation.Kind.CREATE_HARDWARE, Operation.Kind.CREATE_CLOUD})
 
 
 def adopt_by_hand(operation: Operation, serials: Sequence[str], *, done: bool) -> None:

@@ -9,7 +9,7 @@ from gateway.fortiflex import records
 from gateway.fortiflex.client import FortiFlexClient
 from gateway.fortiflex.records import Answer
 from gateway.models import Attempt, Config, Entitlement, Operation
-from gateway.operations import Plan
+from gateway.operations import Plan, leads_on
 from gateway.provisioning.writes.moves import plan_transfer
 from gateway.provisioning.writes.storing import store_config
 from gateway.provisioning.writes.write import Finding, Stored, Verdict, WrongAnswer
@@ -121,7 +121,7 @@ def _followups(operation: Operation, config: Config) -> list[Plan]:
     Nobody's who lost it meanwhile: whether it is still theirs is asked again when it is sent.
     """
     intent = operation.intent
-    serials = list(intent.get("transfer", [])) or [intent["entitlement"]["serial"]] if _leads_on(intent) else []
+    serials = list(intent.get("transfer", [])) or [intent["entitlement"]["serial"]] if leads_on(operation) else []
     rows = list(Entitlement.objects.filter(serial_number__in=serials, tenant=operation.tenant).order_by("pk"))
     if not rows:
         return []
@@ -144,10 +144,6 @@ def _followups(operation: Operation, config: Config) -> list[Plan]:
             before={"config_id": rows[0].config_id},
         )
     ]
-
-
-def _leads_on(intent: dict[str, Any]) -> bool:
-    return bool({"transfer", "entitlement"} & set(intent))
 
 
 def _listed(client: FortiFlexClient, operation: Operation) -> list[records.Config]:
