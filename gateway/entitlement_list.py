@@ -88,10 +88,12 @@ def read_entitlements(actor: Actor, serials: Iterable[str]) -> list[dict[str, An
     """Those of `serials` that `actor` sees, by serial. Stands as `actor` by itself."""
     named = list(serials)
     conditions = [*_visible_to(actor), Condition("entitlement.serial_number = ANY(%s::text[])", (named,))]
-    return _read(actor, conditions, upward=True, count=len(named))
+    return _read(actor, conditions, upward=True, count=len(named), by_key=True)
 
 
-def _read(actor: Actor, conditions: Sequence[Condition], *, upward: bool, count: int) -> list[dict[str, Any]]:
+def _read(
+    actor: Actor, conditions: Sequence[Condition], *, upward: bool, count: int, by_key: bool = False
+) -> list[dict[str, Any]]:
     token = _may_see_token(actor)
     statement = STATEMENT.format(
         may_see_token=token.sql,
@@ -99,7 +101,7 @@ def _read(actor: Actor, conditions: Sequence[Condition], *, upward: bool, count:
         direction="ASC" if upward else "DESC",
     )
     parameters = [*token.parameters, *(value for condition in conditions for value in condition.parameters), count]
-    return [_shown(row) for row in ask_as(actor, statement, parameters)]
+    return [_shown(row) for row in ask_as(actor, statement, parameters, by_key=by_key)]
 
 
 def _shown(row: tuple[Any, ...]) -> dict[str, Any]:

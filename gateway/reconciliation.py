@@ -27,8 +27,8 @@ from gateway.operations import (
     settle_unknown,
 )
 from gateway.ownership import ensure_flipped
+from gateway.provisioning.closing import read_operation, settle_stored
 from gateway.provisioning.draining import api_users_with_a_queue, drain_queue
-from gateway.provisioning.sending import read_operation, settle_stored
 from gateway.provisioning.writes.by_hand import adopt_by_hand
 from gateway.provisioning.writes.registry import WRITES
 from gateway.provisioning.writes.write import Finding, NotOurs, Verdict, WrongAnswer
@@ -223,4 +223,5 @@ def resolve_operation(
             tenant_id=row.tenant_id,
             after={"done": done},  # the reason is written for the operator: it stands in the evidence
         )
+    with acting_as(actor):
         return find_operation(actor, operation_id)

@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from gateway.models.api_users import ApiUser
+from gateway.models.mirror import Config
 from tenants import clock, ids
 from tenants.actors import Actor
 from tenants.jsonfields import ExactJSONField
@@ -84,6 +85,7 @@ class Operation(models.Model):
     handed_at = models.DateTimeField(null=True)
 
     objects = OperationQuerySet.as_manager()
+    loaded_config: Config | None = None  # the config's row, where whoever planned this had it in hand
 
     class Meta:
         indexes = [

@@ -1,7 +1,15 @@
 """The journal of upstream writes, and what is read out of it."""
 
-from gateway.operations.attempts import LICENCE_TOKEN, close_attempt, lock_unsettled
+from gateway.operations.attempts import (
+    LICENCE_TOKEN,
+    close_attempt,
+    finish_attempt,
+    is_still_sent,
+    lock_row,
+    lock_unsettled,
+)
 from gateway.operations.journal import (
+    CLAIM,
     CONFIG_CHANGES,
     CREATIONS,
     OPEN,
@@ -40,6 +48,7 @@ from gateway.operations.settling import (
 from gateway.operations.traces import followed_by, leads_on, note_late_answer, note_tags, touched_since
 
 __all__ = [
+    "CLAIM",
     "CONFIG_CHANGES",
     "CREATIONS",
     "FIRST_LOOK_SECONDS",
@@ -59,10 +68,13 @@ __all__ = [
     "end_planned",
     "find_operation",
     "find_positions",
+    "finish_attempt",
     "followed_by",
+    "is_still_sent",
     "leads_on",
     "leave_to_worker",
     "lock_planned",
+    "lock_row",
     "lock_unsettled",
     "may_try_again",
     "note_late_answer",

@@ -11,8 +11,9 @@ from gateway.gate.limits import HOUR
 from gateway.gate.queue import SERVED
 from gateway.models import ApiUser, Operation
 from gateway.operations import JOURNAL
+from gateway.provisioning.claiming import Claimed, claim_for_sending
 from gateway.provisioning.estimates import price_creation
-from gateway.provisioning.sending import Claimed, claim_for_sending, in_turn
+from gateway.provisioning.sending import in_turn
 from tenants import clock
 from tenants.context import acting_as
 

@@ -54,7 +54,7 @@ def find_ground(actor: Actor, config_id: int, *, tenant: Tenant | None) -> Groun
     """
     tenant_id = tenant.id if tenant else None
     seen, under = ask_together(
-        _seen_by(actor, config_id, tenant_id), Question(JOURNAL, _under(), [tenant_id, config_id])
+        _seen_by(actor, config_id, tenant_id), Question(JOURNAL, _under(), [tenant_id, config_id]), by_key=True
     )
     if not seen or not under:
         raise invalid("/config", UNKNOWN_CONFIG)

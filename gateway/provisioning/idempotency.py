@@ -12,9 +12,10 @@ from django.db import IntegrityError, transaction
 
 from gateway.models import Operation
 from gateway.operations import JOURNAL, Plan, followed_by, leads_on, may_try_again, plan_operation, reopen_operation
+from gateway.provisioning.closing import read_operation
+from gateway.provisioning.drafts import Draft
 from gateway.provisioning.manner import AS_USUAL, IdempotencyKey, Manner
 from gateway.provisioning.senders import send_within
-from gateway.provisioning.sending import read_operation
 from gateway.provisioning.standing import refuse_over_limits
 from tenants import clock
 from tenants.actors import Actor, ActorKind
@@ -86,6 +87,11 @@ def start_operation(actor: Actor, plan: Plan, *, manner: Manner, earlier: Operat
             raise Problem("idempotency_mismatch", USED_OTHERWISE) from None
         return Outcome(found, replayed=True)
     return Outcome(made)
+
+
+def carry_out_draft(draft: Draft, manner: Manner) -> Outcome:
+    """As `carry_out`, of what is not journaled yet. Problems of `refuse_over_limits`."""
+    return _last_of(Outcome(send_within(draft.operation, manner.wait_seconds, draft=draft)))
 
 
 def carry_out(outcome: Outcome, manner: Manner) -> Outcome:

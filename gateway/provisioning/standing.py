@@ -11,6 +11,7 @@ from tenants import clock
 from tenants.context import acting_as, ask_as
 from tenants.models import Lease, Tenant
 from tenants.problems import Problem
+from tenants.rows import Statement
 
 Kind = Operation.Kind
 ABOUT_ENTITLEMENTS = frozenset(
@@ -27,6 +28,10 @@ STANDING = """
         WHERE api_user_id = %s AND tenant_id = %s::uuid AND at > %s AND failed AND outcome = 'rejected')
     FROM gateway_operation WHERE api_user_id = %s AND state = 'planned' AND NOT background
 """
+QUEUE_HAS_ROOM = """(
+    SELECT count(*) FILTER (WHERE tenant_id IS NOT DISTINCT FROM %s::uuid) < %s AND count(*) < %s
+    FROM gateway_operation WHERE api_user_id = %s AND state = 'planned' AND NOT background)
+"""
 HARDWARE = "hardware serials"  # the lease whose row's lock orders registrations over all API users
 
 
@@ -36,7 +41,7 @@ def refuse_over_limits(plan: Plan) -> None:
     `upstream_busy` where the queue of all is full.
     """
     values = [plan.tenant_id, plan.api_user_id, plan.tenant_id, clock.now() - HOUR, plan.api_user_id]
-    [(own, number, has_errors)] = ask_as(JOURNAL, STANDING, values)
+    [(own, number, has_errors)] = ask_as(JOURNAL, STANDING, values, by_key=True)
     if has_errors and plan.tenant_id is not None:
         with acting_as(JOURNAL):
             limits = Tenant.objects.get(id=plan.tenant_id).limits
@@ -51,6 +56,12 @@ def refuse_over_limits(plan: Plan) -> None:
     if own >= settings.FLEXGATE_QUEUE_PER_TENANT:
         raise Problem("rate_limited", QUEUE_FULL.format(number=own), headers={"Retry-After": seconds})
     raise Problem("upstream_busy", BUSY, headers={"Retry-After": seconds})
+
+
+def queue_has_room(operation: Operation) -> Statement:
+    """An expression: whether `refuse_over_limits` would find no queue too long."""
+    limits = [settings.FLEXGATE_QUEUE_PER_TENANT, settings.FLEXGATE_QUEUE]
+    return Statement(QUEUE_HAS_ROOM, [operation.tenant_id, *limits, operation.api_user_id])
 
 
 def why_unsendable(operation: Operation) -> Failure | None:
