@@ -21,6 +21,7 @@ from gateway.operations import (
     SENT_SECONDS,
     add_evidence,
     lock_unsettled,
+    put_off,
     settle_failed,
     settle_unknown,
 )
@@ -61,7 +62,8 @@ def reconcile_operations(
 ) -> ReconcileReport:
     """Look at every unsettled operation that is due (`everything`: due or not); with `drain` also send what waits for the worker.
 
-    Safe to run twice at once: each operation is claimed by moving its next look into the future.
+    Safe to run twice at once: each operation is claimed by moving its next look into the future. What nobody foresaw about one of them
+    is logged and puts that one off: the others are looked at all the same.
     """
     ensure_flipped()
     report = ReconcileReport()
@@ -69,16 +71,18 @@ def reconcile_operations(
         for operation_id in drain_queue(api_user, seconds=DRAIN_SECONDS):
             report.sent.append(read_operation(operation_id))
             progress(report.sent[-1])
+    row: Operation | None
     for operation_id in _due(everything=everything):
-        row = _claim(operation_id, everything=everything)
-        if row is None:
-            continue
-        if row.settled_at is not None:
-            report.settled.append(row)
-        else:
-            row = _look_once(row)
+        try:
+            row = _claim(operation_id, everything=everything)
+            if row is not None and row.settled_at is None:
+                row = _look_once(row)
+        except Exception as error:
+            log.exception("operation not settled", operation=str(operation_id))
+            row = put_off(operation_id, error)
+        if row is not None:
             (report.settled if row.settled_at else report.still_unknown).append(row)
-        progress(row)
+            progress(row)
     return report
 
 
