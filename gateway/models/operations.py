@@ -1,6 +1,7 @@
 """The journal of upstream writes: what was meant, what was sent, what came of it."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
 
@@ -97,6 +98,12 @@ class Operation(models.Model):
                 fields=["api_user", "tenant", "id"], name="operations_in_the_queue", condition=Q(state="planned")
             ),
             models.Index(fields=["repeat_key", "id"], name="operations_of_one_request", condition=~Q(repeat_key="")),
+            GinIndex(fields=["serial_numbers"], name="operations_of_a_serial"),
+            models.Index(
+                fields=["config_id", "id"],
+                name="changes_of_a_config",
+                condition=Q(kind__in=["update_config", "enable_config", "disable_config"]),
+            ),
         ]
         constraints = [
             models.CheckConstraint(

@@ -45,6 +45,7 @@ from gateway.operations.settling import (
     settle_unknown,
     tell_operation,
 )
+from gateway.operations.stumbling import put_off
 from gateway.operations.traces import followed_by, leads_on, note_late_answer, note_tags, touched_since
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "note_late_answer",
     "note_tags",
     "plan_operation",
+    "put_off",
     "refuse_if_in_progress",
     "refuse_while_sent",
     "reopen_operation",
