@@ -7,10 +7,12 @@ rest of a request. PostgreSQL hands every column over in the form in which it is
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 import orjson
 
+from gateway.models import Operation
 from tenants.actors import Actor, ActorKind
 from tenants.context import ask_as
 
@@ -97,6 +99,38 @@ def read_entitlements(actor: Actor, serials: Iterable[str]) -> list[dict[str, An
     named = list(serials)
     conditions = [*_visible_to(actor), Condition("entitlement.serial_number = ANY(%s::text[])", (named,))]
     return _read(actor, conditions, upward=True, count=len(named), by_key=True)
+
+
+def show_made(actor: Actor, operation: Operation) -> list[dict[str, Any]] | None:
+    """As `read_entitlements` of what `operation` made, if this process has just written it: then nothing has to be asked for.
+
+    None where it has not. Whoever made it sees it.
+    """
+    if operation.made is None or operation.loaded_config is None:
+        return None
+    owner, product = operation.tenant, operation.loaded_config.product
+    may_see = actor.may("entitlements:write") if actor.kind is not ActorKind.STAFF else False
+    may_see = may_see or (owner is not None and actor.may_on("entitlements:write", owner.id))
+    return [
+        {
+            "serial_number": row.serial_number,
+            "tenant": owner.slug if owner else None,
+            "config": row.config_id,
+            "account_id": row.account_id,
+            "program": row.program_id,
+            "product": product,
+            "description": row.description,
+            "status": row.status,
+            "start_date": row.start_day,
+            "end_date": row.end_day,
+            "token": (row.token or None) if may_see and row.status != "STOPPED" else None,
+            "token_status": row.token_status or None,
+            "labels": row.labels,
+            "operator_labels": row.operator_labels,
+            "seen_at": f"{row.first_seen_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z",
+        }
+        for row in sorted(operation.made, key=lambda row: row.serial_number)
+    ]
 
 
 def _read(

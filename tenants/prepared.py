@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 from django.conf import settings
 from django.db import DatabaseError, connection
+from psycopg.adapt import Transformer
 from psycopg.errors import DuplicatePreparedStatement, FeatureNotSupported, InvalidSqlStatementName
 
 from tenants.rows import Statement
@@ -41,10 +42,10 @@ def _run_prepared(parts: Sequence[tuple[str, Statement]]) -> list[list[Any]]:
     new = {name: part.text for name, (_, part) in zip(names, parts, strict=True) if name not in known}
     # All that is new in front: it stays prepared, whatever becomes of the rest.
     before = [f"PREPARE {name} AS {_numbered(text)}" for name, text in new.items()] + [PLAN_ONCE]
-    runs = [f"EXECUTE {name}{_places(len(part.values))}" for name, (_, part) in zip(names, parts, strict=True)]
-    values = [value for _, part in parts for value in part.values]
+    adapters = Transformer(connection.connection)  # reading a statement for its places takes longer than filling them
+    runs = [_run(name, part.values, adapters) for name, (_, part) in zip(names, parts, strict=True)]
     try:
-        found = _rows_of("; ".join([*before, *runs]), values, skip=len(before), number=len(runs))
+        found = _rows_of("; ".join([*before, *runs]), None, skip=len(before), number=len(runs))
     except DatabaseError as error:
         if isinstance(error.__cause__, FORGOTTEN) and not connection.in_atomic_block:
             connection.close()  # nothing was done; a new one knows nothing, and we know that
@@ -55,14 +56,14 @@ def _run_prepared(parts: Sequence[tuple[str, Statement]]) -> list[list[Any]]:
     return found
 
 
-def _rows_of(text: str, values: Sequence[Any], *, skip: int, number: int) -> list[list[Any]]:
+def _rows_of(text: str, values: Sequence[Any] | None, *, skip: int, number: int) -> list[list[Any]]:
     found = []
     with connection.cursor() as cursor:
         cursor.execute(text, values)
         for _ in range(skip):
             cursor.nextset()
         for _ in range(number):
-            found.append(list(cursor.fetchall()) if cursor.description else [])
+            found.append(list(cursor.fetchall()) if cursor.rownumber is not None else [])
             cursor.nextset()
     return found
 
@@ -78,6 +79,6 @@ def _numbered(text: str) -> str:
     return "".join(piece if index == 0 else f"${index}{piece}" for index, piece in enumerate(pieces))
 
 
-@cache
-def _places(number: int) -> str:
-    return f"({', '.join(['%s'] * number)})" if number else ""
+def _run(name: str, values: Sequence[Any], adapters: Any) -> str:
+    literals = [b"NULL" if value is None else adapters.as_literal(value) for value in values]
+    return f"EXECUTE {name}({b', '.join(literals).decode()})" if literals else f"EXECUTE {name}"

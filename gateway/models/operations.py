@@ -1,12 +1,14 @@
 """The journal of upstream writes: what was meant, what was sent, what came of it."""
 
+from collections.abc import Sequence
+
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
 
 from gateway.models.api_users import ApiUser
-from gateway.models.mirror import Config
+from gateway.models.mirror import Config, Entitlement
 from tenants import clock, ids
 from tenants.actors import Actor
 from tenants.jsonfields import ExactJSONField
@@ -87,6 +89,7 @@ class Operation(models.Model):
 
     objects = OperationQuerySet.as_manager()
     loaded_config: Config | None = None  # the config's row, where whoever planned this had it in hand
+    made: Sequence[Entitlement] | None = None  # their rows, where whoever settled this has just written them
 
     class Meta:
         indexes = [

@@ -121,7 +121,7 @@ def _close_birth(operation: Operation, attempt: Attempt, answer: Answer[Any], tu
     row = copy.copy(operation)
     known, unsettled = is_known(operation, found), is_still_sent(operation, attempt)
     with collect_words() as words:
-        write_births(row, found, {config.id: config})
+        row.made = write_births(row, found, {config.id: config})
         settle_succeeded(row, serial_numbers=serials, config_id=row.config_id)
         turn.write_back()
     done = write_if(

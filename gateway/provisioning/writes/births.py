@@ -12,7 +12,7 @@ from gateway.fortiflex import records
 from gateway.fortiflex.days import billing_day_at
 from gateway.ledger.order import WAIT_FOR_STORED_DAYS
 from gateway.mirror.entitlements import Birth, new_entitlement
-from gateway.models import Config, Operation
+from gateway.models import Config, Entitlement, Operation
 from gateway.operations import JOURNAL
 from gateway.ownership import first_periods, tell_first_periods
 from gateway.placements import first_placement
@@ -55,8 +55,10 @@ def is_known(operation: Operation, found: Sequence[records.Entitlement]) -> Stat
     return Statement(KNOWN, [*[serials] * 4, _first_day(operation)])
 
 
-def write_births(operation: Operation, found: Sequence[records.Entitlement], configs: Mapping[int, Config]) -> None:
-    """The rows of what nobody has heard of, as last words of the context."""
+def write_births(
+    operation: Operation, found: Sequence[records.Entitlement], configs: Mapping[int, Config]
+) -> list[Entitlement]:
+    """The rows of what nobody has heard of, as last words of the context; the entitlements among them."""
     text, labels = operation.intent.get("description") or "", operation.intent.get("labels") or {}
     rows = [
         new_entitlement(
@@ -71,7 +73,7 @@ def write_births(operation: Operation, found: Sequence[records.Entitlement], con
         row.folder_path = operation.intent.get("folder_path") or ""
     write_last([*rows, *(first_placement(row, configs[row.config_id]) for row in rows)])
     if operation.tenant is None:
-        return
+        return rows
     periods = first_periods(
         JOURNAL,
         [row.serial_number for row in rows],
@@ -83,6 +85,7 @@ def write_births(operation: Operation, found: Sequence[records.Entitlement], con
     )
     write_last(periods)
     tell_first_periods(JOURNAL, periods)
+    return rows
 
 
 def _first_day(operation: Operation) -> date:
