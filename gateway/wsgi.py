@@ -1,5 +1,6 @@
 """The WSGI application that granian (or gunicorn) serves."""
 
+import gc
 import os
 
 from django.core.checks import Tags, run_checks
@@ -12,3 +13,6 @@ application = get_wsgi_application()
 for message in run_checks(tags=[Tags.security]):
     if message.is_serious():
         raise ImproperlyConfigured(f"{message.id}: {message.msg} {message.hint}")
+# What stands after the start stays: the garbage collector need not walk through it in the middle of requests.
+gc.collect()
+gc.freeze()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from django.db import connection
 from django.db.models import Model
 
+from tenants.append_only import AppendOnly
 from tenants.rows import Statement, write_together
 
 Word = Model | Statement
@@ -33,6 +34,12 @@ def collect_words() -> Iterator[list[Word]]:
         yield words.said
     finally:
         _open.reset(token)
+    words.said.sort(key=_kind_of_record)
+
+
+def _kind_of_record(word: Word) -> str:
+    """Events and audit entries go last, each kind in one statement: nothing depends on them, and triggers queue them statement by statement."""
+    return type(word).__name__ if isinstance(word, AppendOnly) else ""
 
 
 def write_last(words: Sequence[Word]) -> None:

@@ -12,6 +12,7 @@ from django.http.request import split_domain_port, validate_host
 
 from tenants import ids
 from tenants.addresses import client_address
+from tenants.connections import trust_connection
 from tenants.context import with_address, with_request_id
 from tenants.metrics import observe_request
 from tenants.problems import Problem, answer_problem, guise_of, not_found
@@ -35,6 +36,7 @@ class RequestContextMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        trust_connection()
         offered = request.headers.get("Request-Id", "")
         request_id = offered if ACCEPTABLE_REQUEST_ID.fullmatch(offered) else ids.new_id().hex
         started = time.monotonic()

@@ -9,7 +9,8 @@ from functools import cache
 from itertools import groupby, islice
 from typing import Any, TypeVar, cast
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, Model
 
 Row = TypeVar("Row", bound=Model)
@@ -60,9 +61,10 @@ def write_together(words: Iterable[Model | Statement]) -> None:
             )
 
 
-def statements_of(words: Iterable[Model | Statement], *, rows_at_once: int = 1) -> list[Statement]:
+def statements_of(words: Iterable[Model | Statement], *, rows_at_once: int = 10) -> list[Statement]:
     """What writes them: at most so many rows in one statement."""
     statements = list[Statement]()
+    database = connections[DEFAULT_DB_ALIAS]  # asked for once: behind `connection` stands a look-up for every thread
     for kind, group in groupby(words, key=type):
         if issubclass(kind, Statement):
             statements += cast(Iterable[Statement], group)
@@ -70,14 +72,14 @@ def statements_of(words: Iterable[Model | Statement], *, rows_at_once: int = 1) 
         rows = cast(Iterator[Model], group)
         while some := list(islice(rows, rows_at_once)):
             start, one = _insertion(type(some[0]))
-            values = [value for row in some for value in _values_of(row)]
+            values = [value for row in some for value in _values_of(row, database)]
             statements.append(Statement(start + ", ".join([one] * len(some)), values))
     return statements
 
 
-def _values_of(row: Model) -> list[Any]:
-    values = [field.get_db_prep_save(field.pre_save(row, True), connection) for field in _written(type(row))]
-    row._state.adding, row._state.db = False, connection.alias
+def _values_of(row: Model, database: BaseDatabaseWrapper) -> list[Any]:
+    values = [field.get_db_prep_save(field.pre_save(row, True), database) for field in _written(type(row))]
+    row._state.adding, row._state.db = False, database.alias
     return values
 
 

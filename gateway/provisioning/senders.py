@@ -3,12 +3,11 @@
 import contextvars
 import functools
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as OutOfTime
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import close_old_connections
 
 from gateway.gate.waiting import enter_waiting_room, leave_waiting_room
 from gateway.models import Operation
@@ -16,10 +15,9 @@ from gateway.operations import JOURNAL, leave_to_worker, lock_planned
 from gateway.provisioning.closing import read_operation
 from gateway.provisioning.drafts import Draft
 from gateway.provisioning.sending import send_operation
+from tenants.connections import trust_connection
 from tenants.context import acting_as
 
-LOOK_AGAIN = 5.0  # seconds
-_looked = threading.local()
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 
@@ -51,23 +49,14 @@ def send_within(operation: Operation, seconds: float, *, draft: Draft | None = N
 
 
 def _send(operation: Operation, seconds: float, draft: Draft | None) -> Operation:
-    _look_at_connection()
+    close_old_connections()
+    trust_connection()
     try:
         return send_operation(operation, wait_seconds=seconds, draft=draft)
-    except DatabaseError:
-        close_old_connections()
-        raise
     finally:
         if draft is not None:
             draft.journaled.set()
         leave_waiting_room(operation.tenant_id)
-
-
-def _look_at_connection() -> None:
-    """Whether this thread's connection still lives is asked once in a while, and not before every write."""
-    if time.monotonic() - getattr(_looked, "at", 0.0) > LOOK_AGAIN:
-        close_old_connections()
-        _looked.at = time.monotonic()
 
 
 def _senders() -> ThreadPoolExecutor:

@@ -7,6 +7,7 @@ from django.db import models
 
 from tenants import clock, ids
 from tenants.actors import Actor
+from tenants.append_only import AppendOnly
 from tenants.jsonfields import ExactJSONField
 from tenants.models.directory import Tenant
 
@@ -22,7 +23,7 @@ class RecordQuerySet(models.QuerySet[Record]):
         return self.filter(tenant__isnull=True) if tenant_id is None else self.filter(tenant_id=tenant_id)
 
 
-class AuditEntry(models.Model):
+class AuditEntry(AppendOnly, models.Model):
     """Who did what to which subject, from where, in the transaction that did it. Subjects are named by type and text key: no arrow upward."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
@@ -92,7 +93,7 @@ class AuditHead(models.Model):
         return f"head of {self.tenant_id} at {self.position}"
 
 
-class Event(models.Model):
+class Event(AppendOnly, models.Model):
     """Something that a tenant or the operator may want to react to. Its position is given after commit, by the sealer."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
