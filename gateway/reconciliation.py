@@ -18,10 +18,10 @@ from gateway.gate import Standing
 from gateway.models import Attempt, Operation
 from gateway.operations import (
     JOURNAL,
-    SENT_SECONDS,
     add_evidence,
     find_operation,
     lock_unsettled,
+    sent_seconds,
     settle_failed,
     settle_succeeded,
     settle_unknown,
@@ -63,11 +63,16 @@ class ReconcileReport:
 
 
 def reconcile_operations(
-    *, everything: bool = False, drain: bool = True, progress: Progress = lambda _: None
+    *,
+    everything: bool = False,
+    drain: bool = True,
+    wait_seconds: float = LOOK_WAIT,
+    progress: Progress = lambda _: None,
 ) -> ReconcileReport:
     """Look at every unsettled operation that is due (`everything`: due or not); with `drain` also send what waits for the worker.
 
-    Safe to run twice at once: each operation is claimed by moving its next look into the future.
+    `wait_seconds` = how long one look waits for its turn. Safe to run twice at once: each operation is claimed by moving its next look
+    into the future.
     """
     ensure_flipped()
     report = ReconcileReport()
@@ -82,7 +87,7 @@ def reconcile_operations(
         if row.settled_at is not None:
             report.settled.append(row)
         else:
-            row = _look_once(row)
+            row = _look_once(row, wait_seconds=wait_seconds)
             (report.settled if row.settled_at else report.still_unknown).append(row)
         progress(row)
     return report
@@ -117,20 +122,20 @@ def _claim(operation_id: UUID, *, everything: bool) -> Operation | None:
             return row
         if row.state == State.SENT:
             # Whoever sent it is dead: a crash between journal and answer is an unknown outcome like any other.
-            settle_unknown(row, reason=f"no answer was written down within {SENT_SECONDS:.0f} seconds")
+            settle_unknown(row, reason=f"no answer was written down within {sent_seconds():.0f} seconds")
         row.next_check_at = now + CLAIM
         row.save(update_fields=["next_check_at"])
         return row
 
 
-def _look_once(operation: Operation) -> Operation:
+def _look_once(operation: Operation, *, wait_seconds: float) -> Operation:
     with acting_as(JOURNAL):
         attempt = operation.attempts.order_by("-number").first()
     if attempt is None:
         raise RuntimeError(f"Operation {operation.id} was sent without an attempt.")
     try:
         finding = WRITES[operation.kind].look(
-            client_for(operation.api_user, standing=Standing.RECONCILIATION, wait_seconds=LOOK_WAIT),
+            client_for(operation.api_user, standing=Standing.RECONCILIATION, wait_seconds=wait_seconds),
             operation,
             attempt,
         )

@@ -4,7 +4,6 @@ from gateway.operations.journal import (
     CONFIG_CHANGES,
     CREATIONS,
     OPEN,
-    SENT_SECONDS,
     TRY_AGAIN_CODES,
     Plan,
     claim_planned,
@@ -19,6 +18,7 @@ from gateway.operations.journal import (
     refuse_while_sent,
     reopen_operation,
     send_again_later,
+    sent_seconds,
 )
 from gateway.operations.reading import (
     cancel_operation,
@@ -48,7 +48,6 @@ __all__ = [
     "JOURNAL",
     "LICENCE_TOKEN",
     "OPEN",
-    "SENT_SECONDS",
     "TRY_AGAIN_CODES",
     "Plan",
     "State",
@@ -75,6 +74,7 @@ __all__ = [
     "reopen_operation",
     "seconds_until_sent",
     "send_again_later",
+    "sent_seconds",
     "settle_failed",
     "settle_succeeded",
     "settle_unknown",

@@ -11,11 +11,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
 
 from gateway.models import ApiUser, Attempt, Operation
 from gateway.operations.settling import JOURNAL, State, settle_failed
-from gateway.upstream import CALL_SECONDS
 from tenants import clock
 from tenants.actors import Actor
 from tenants.audit import record_audit
@@ -24,8 +24,8 @@ from tenants.models import Tenant
 from tenants.problems import Problem
 
 OPEN = (State.PLANNED, State.SENT, State.UNKNOWN)
-# A sender makes its call and settles inside this time; a `sent` row older than that has lost its sender.
-SENT_SECONDS = CALL_SECONDS + 60
+# What a sender has for settling, beyond its call; a `sent` row older than both has lost its sender.
+SETTLING_SECONDS = 60
 PLANNED_SECONDS = 120  # a caller that sends by itself has begun by then, or left it to the worker
 # Definitely not done, for a reason that passes: the same idempotency key starts the next attempt.
 TRY_AGAIN_CODES = frozenset({"not_done", "upstream_busy", "upstream_unavailable", "rate_limited"})
@@ -137,13 +137,18 @@ CREATIONS = frozenset({Operation.Kind.CREATE_VM, Operation.Kind.CREATE_HARDWARE,
 CONFIG_CHANGES = (Operation.Kind.UPDATE_CONFIG, Operation.Kind.ENABLE_CONFIG, Operation.Kind.DISABLE_CONFIG)
 
 
+def sent_seconds() -> float:
+    """How long a row may be `sent`: its sender's call and its settling."""
+    return float(settings.FLEXGATE_CALL_SECONDS) + SETTLING_SECONDS
+
+
 def claim_planned(operation: Operation) -> bool:
     """planned → sent, inside an open `acting_as`; False if somebody else has it. Two senders: one wins.
 
     What is sent was fixed when it was planned; only the state moves, so `operation` need not be fresh.
     """
     now = clock.now()
-    moved = {"state": State.SENT, "sent_at": now, "next_check_at": now + timedelta(seconds=SENT_SECONDS)}
+    moved = {"state": State.SENT, "sent_at": now, "next_check_at": now + timedelta(seconds=sent_seconds())}
     if not Operation.objects.filter(id=operation.id, state=State.PLANNED).update(**moved):
         return False
     for name, value in moved.items():

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 
 from gateway.catalogue import find_product_type
 from gateway.fortiflex.errors import FortiFlexError, NotDone, NotSent, OutcomeUnknown
@@ -33,7 +34,7 @@ from gateway.provisioning.standing import why_unsendable
 from gateway.provisioning.writes.registry import WRITES
 from gateway.provisioning.writes.write import NotOurs, Stored, WrongAnswer
 from gateway.tags import make_tag
-from gateway.upstream import CALL_SECONDS, INTERACTIVE_WAIT, client_for
+from gateway.upstream import INTERACTIVE_WAIT, client_for
 from tenants import clock
 from tenants.context import acting_as
 from tenants.secrets import SecretUnreadable
@@ -100,7 +101,7 @@ def in_turn(
                 api_user,
                 asker,
                 wait_seconds=wait_seconds,
-                call_seconds=CALL_SECONDS,
+                call_seconds=settings.FLEXGATE_CALL_SECONDS,
                 writes=True,
                 stands_for=stands_for,
                 claim=claim,
