@@ -4,13 +4,14 @@ A look upstream sees what was asked for (done), part of it, nothing, or somethin
 after FortiFlex's own delay and on two looks that agree; then the operation ends `failed` with `not_done`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 from django.conf import settings
+from django.db import IntegrityError
 from django.db.models import Q
 
 from gateway.fortiflex.errors import FortiFlexError
@@ -19,31 +20,28 @@ from gateway.models import Attempt, Operation
 from gateway.operations import (
     JOURNAL,
     add_evidence,
-    find_operation,
+    follows_by_itself,
     lock_unsettled,
+    send_again_later,
     sent_seconds,
     settle_failed,
-    settle_succeeded,
     settle_unknown,
 )
 from gateway.ownership import ensure_flipped
 from gateway.provisioning.draining import api_users_with_a_queue, drain_queue
 from gateway.provisioning.sending import read_operation, settle_stored
-from gateway.provisioning.writes.by_hand import adopt_by_hand
 from gateway.provisioning.writes.registry import WRITES
 from gateway.provisioning.writes.write import Finding, NotOurs, Verdict, WrongAnswer
 from gateway.upstream import client_for
 from tenants import clock
-from tenants.actors import Actor
-from tenants.audit import record_audit
 from tenants.context import acting_as
-from tenants.problems import Problem
 from tenants.secrets import SecretUnreadable
 
 CLAIM = timedelta(seconds=120)  # how long a look may take before another reconciler may look too
 NEXT_LOOK = timedelta(seconds=60)
 APART = timedelta(seconds=30)  # two looks closer than this are one
 AGREEING_LOOKS = 2
+MOST_ATTEMPTS = 5
 NOT_DONE = "FortiFlex did not do it; nothing was made or changed. The same Idempotency-Key starts the next attempt."
 Progress = Callable[[Operation], None]
 State = Operation.State
@@ -148,10 +146,10 @@ def _look_once(operation: Operation, *, wait_seconds: float) -> Operation:
 def _conclude(operation_id: UUID, attempt: Attempt, finding: Finding | None) -> Operation:
     """Write down what was seen, and settle if it proves something. What can't be stored as ours is left to a person."""
     try:
-        with acting_as(JOURNAL):
-            row = lock_unsettled(operation_id, attempt=attempt.number)
-            if row is not None:
-                _apply(row, finding)
+        try:
+            _apply_to(operation_id, attempt, finding)
+        except IntegrityError:  # a pass of the mirror stored the same new one this moment: it stands there now
+            _apply_to(operation_id, attempt, finding)
     except (NotOurs, WrongAnswer, LookupError) as error:
         with acting_as(JOURNAL):
             row = lock_unsettled(operation_id, attempt=attempt.number)
@@ -159,6 +157,13 @@ def _conclude(operation_id: UUID, attempt: Attempt, finding: Finding | None) -> 
                 settle_unknown(row, reason=str(error), look_again=not isinstance(error, NotOurs))
     with acting_as(JOURNAL):
         return Operation.objects.select_related("tenant").get(id=operation_id)
+
+
+def _apply_to(operation_id: UUID, attempt: Attempt, finding: Finding | None) -> None:
+    with acting_as(JOURNAL):
+        row = lock_unsettled(operation_id, attempt=attempt.number)
+        if row is not None:
+            _apply(row, finding)
 
 
 def _apply(row: Operation, finding: Finding | None) -> None:
@@ -174,6 +179,15 @@ def _apply(row: Operation, finding: Finding | None) -> None:
         _look_later(row)  # what is missing may still appear
     elif finding.verdict is Verdict.PARTLY:
         settle_stored(row, WRITES[row.kind].store(row, finding.value))
+    else:
+        end_or_send_again(row)
+
+
+def end_or_send_again(row: Operation) -> None:
+    """What was not done ends; what the gateway itself wanted is tried some times more, for nobody else would ask for it again."""
+    if follows_by_itself(row) and row.attempts.count() < MOST_ATTEMPTS:
+        row.save(update_fields=["evidence"])
+        send_again_later(row, seconds=0)
     else:
         settle_failed(row, code="not_done", detail=NOT_DONE)
 
@@ -194,38 +208,3 @@ def _agreeing_looks(row: Operation, verdict: Verdict) -> int:
 def _look_later(row: Operation) -> None:
     row.next_check_at = clock.now() + NEXT_LOOK
     row.save(update_fields=["next_check_at", "evidence"])
-
-
-def resolve_operation(
-    actor: Actor, operation_id: UUID, *, done: bool, reason: str, entitlements: Sequence[str] = ()
-) -> Operation:
-    """A person's word on an unknown operation. `done` = it was done elsewhere or is dealt with; else it was not. Problem `state_conflict`.
-
-    `entitlements` = what a creation made, as the person found out: they become its tenant's. Problem `invalid` for what the mirror does
-    not know or somebody owns.
-    """
-    with acting_as(actor):
-        find_operation(actor, operation_id)
-        row = Operation.objects.select_for_update().get(id=operation_id)
-        if row.state != State.UNKNOWN:
-            raise Problem(
-                "state_conflict", f"This operation is {row.state}; only an unknown one can be resolved by hand."
-            )
-        add_evidence(row, {"resolved_by": actor.name, "done": done, "reason": reason})
-        if entitlements:
-            with acting_as(JOURNAL):
-                adopt_by_hand(row, entitlements, done=done)
-        if done:
-            serials = list(entitlements) or row.serial_numbers
-            settle_succeeded(row, serial_numbers=serials, config_id=row.config_id)
-        else:
-            settle_failed(row, code="not_done", detail=NOT_DONE)
-        record_audit(
-            actor,
-            "operation.resolved",
-            subject_type="operation",
-            subject_key=row.id,
-            tenant_id=row.tenant_id,
-            after={"done": done},  # the reason is written for the operator: it stands in the evidence
-        )
-        return find_operation(actor, operation_id)

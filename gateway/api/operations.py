@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from gateway.api.preferences import OperationSerializer
 from gateway.models import Operation
 from gateway.operations import cancel_operation, describe_operation, find_operation, find_positions
-from gateway.reconciliation import resolve_operation
+from gateway.resolving import resolve_operation
 from tenants.api import ApiView
 from tenants.api.base import PageParameters
 from tenants.api.fields import StrictBooleanField, StrictCharField

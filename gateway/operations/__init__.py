@@ -39,7 +39,14 @@ from gateway.operations.settling import (
     settle_unknown,
     tell_operation,
 )
-from gateway.operations.traces import followed_by, leads_on, note_late_answer, note_tags, touched_since
+from gateway.operations.traces import (
+    followed_by,
+    follows_by_itself,
+    leads_on,
+    note_late_answer,
+    note_tags,
+    touched_since,
+)
 
 __all__ = [
     "CONFIG_CHANGES",
@@ -61,6 +68,7 @@ __all__ = [
     "find_positions",
     "finish_attempt",
     "followed_by",
+    "follows_by_itself",
     "leads_on",
     "leave_to_worker",
     "lock_planned",

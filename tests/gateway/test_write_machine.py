@@ -9,7 +9,7 @@ from gateway.sandbox.faults import KINDS, NEVER_AFTER, Kind, When
 from tests.databases import OwnDatabase
 from tests.gateway.write_machine import TENANTS, World
 from tests.gateway.write_processes import MOMENTS, Kill
-from tests.gateway.write_wishes import KEYED, VERBS, Wish
+from tests.gateway.write_wishes import VERBS, Wish
 
 FAULTS = [(kind, when) for kind in KINDS for when in ("before", "after") if when == "before" or kind not in NEVER_AFTER]
 READS = ("entitlements/list", "configs/list", "programs/list", "oauth/token")
@@ -23,18 +23,15 @@ kills = st.one_of(
 
 
 def wishes(*verbs: str) -> st.SearchStrategy[Wish]:
-    """A wish of one of these verbs; only what a client repeats by a key carries one."""
-    return st.sampled_from(verbs).flatmap(
-        lambda verb: st.builds(
-            Wish,
-            slug=st.sampled_from(TENANTS),
-            verb=st.just(verb),
-            pick=st.integers(0, 11),
-            key=st.sampled_from(["", "", "a", "b"]) if verb in KEYED else st.just(""),
-            prefer=st.sampled_from(["wait=1", "wait=1", "respond-async"]),
-            fault=faults,
-            kill=kills,
-        )
+    return st.builds(
+        Wish,
+        slug=st.sampled_from(TENANTS),
+        verb=st.sampled_from(verbs),
+        pick=st.integers(0, 11),
+        name=st.sampled_from(["", "", "a", "b"]),
+        prefer=st.sampled_from(["wait=1", "wait=1", "respond-async"]),
+        fault=faults,
+        kill=kills,
     )
 
 
@@ -73,7 +70,7 @@ class WriteMachine(RuleBasedStateMachine):
     @rule(wish=wishes("create", "register"), dying=kills)
     def repeat_at_once(self, wish: Wish, dying: Kill | None) -> None:
         """A client that asks again before it has its answer, through another process each time."""
-        others = [Wish(wish.slug, wish.verb, wish.pick, wish.key, kill=kill) for kill in (None, None, dying)]
+        others = [Wish(wish.slug, wish.verb, wish.pick, wish.name, kill=kill) for kill in (None, None, dying)]
         self.world.ask(wish, *others)
 
     @rule(wish=wishes(*sorted(VERBS)), kill=kills, other_kill=kills)

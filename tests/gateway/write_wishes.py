@@ -22,15 +22,23 @@ SIZES = ("2", "4", "8", "16")
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One draw: who asks for what, how the call fails, how the process dies. `pick` chooses among what there is."""
+    """One draw: who asks for what, how the call fails, how the process dies. `pick` chooses among what there is; `name` is a key."""
 
     slug: str
     verb: str
     pick: int = 0
-    key: str = ""
+    name: str = ""
     prefer: str = "wait=1"
     fault: tuple[Kind, When] | None = None
     kill: Kill | None = None
+
+    @property
+    def key(self) -> str:
+        """The Idempotency-Key, on what a client repeats by one."""
+        return self.name if self.verb in KEYED else ""
+
+
+KEYED = ("create", "make config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +191,6 @@ VERBS: dict[str, Callable[["World", Wish], Request | None]] = {
     "resolve": _resolve,
     "cancel": _cancel,
 }
-KEYED = ("create", "make config")  # what the quick repeats of a client are about
 
 
 def _of_serial(
