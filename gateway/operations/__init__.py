@@ -40,6 +40,7 @@ from gateway.operations.settling import (
     tell_operation,
 )
 from gateway.operations.traces import (
+    CREATED_BY,
     followed_by,
     follows_by_itself,
     leads_on,
@@ -50,6 +51,7 @@ from gateway.operations.traces import (
 
 __all__ = [
     "CONFIG_CHANGES",
+    "CREATED_BY",
     "CREATIONS",
     "FIRST_LOOK_SECONDS",
     "JOURNAL",

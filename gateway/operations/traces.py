@@ -66,6 +66,14 @@ def leads_on(operation: Operation) -> bool:
     return bool({"transfer", "entitlement"} & set(operation.intent))
 
 
+CREATED_BY = "created by "
+
+
+def brings_the_tag(operation: Operation) -> bool:
+    """Whether it puts text and tag on what could not be created with them."""
+    return str(operation.intent.get("because", "")).startswith(CREATED_BY)
+
+
 def follows_by_itself(operation: Operation) -> bool:
     """Whether the gateway wants it for something that was asked for before: nobody waits for it, and nobody would ask for it again."""
     return operation.deferred and bool({"because", "follows"} & set(operation.intent))

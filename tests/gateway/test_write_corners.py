@@ -300,6 +300,15 @@ def test_hardware_gets_its_text_though_the_first_try_was_lost(people: People, wo
     assert world.sandbox.entitlements()[0]["description"].startswith("mine [fxg:acme:")
 
 
+def test_a_tenant_can_not_call_back_what_tags_its_device(people: People, world: SandboxWorld) -> None:
+    config = offer_hardware(people, world)
+    world.sandbox.plan_fault("entitlements/update", "http_429")
+    people.acme.post("entitlements", {"config": config, "serial_numbers": [DEVICE], "description": "mine"})
+    [waiting] = people.acme.get("operations?state=planned").json()["results"]
+    assert people.acme.post(f"operations/{waiting['id']}/cancel").json()["code"] == "state_conflict"
+    assert people.operator.post(f"operations/{waiting['id']}/cancel").status_code == 200
+
+
 def test_an_end_date_is_put_back_though_the_first_try_was_lost(
     people: People, world: SandboxWorld, config: int
 ) -> None:

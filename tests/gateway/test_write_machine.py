@@ -13,7 +13,8 @@ from tests.gateway.write_wishes import VERBS, Wish
 
 FAULTS = [(kind, when) for kind in KINDS for when in ("before", "after") if when == "before" or kind not in NEVER_AFTER]
 READS = ("entitlements/list", "configs/list", "programs/list", "oauth/token")
-faults = st.one_of(st.none(), st.sampled_from(FAULTS))
+# FortiFlex allows nine errors an hour: with more faults than this the gate would be shut most of the time.
+faults = st.one_of(st.none(), st.none(), st.none(), st.sampled_from(FAULTS))
 kills = st.one_of(
     st.none(),
     st.none(),
@@ -103,7 +104,7 @@ class WriteMachine(RuleBasedStateMachine):
     def make_outside(self) -> None:
         self.world.make_outside()
 
-    @rule(seconds=st.sampled_from([5, 15, 70, 200, 200, 3700, 30_000]))
+    @rule(seconds=st.sampled_from([5, 15, 70, 200, 3700, 3700, 30_000]))
     def pass_time(self, seconds: int) -> None:
         self.world.pass_time(seconds)
 

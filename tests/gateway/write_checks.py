@@ -33,7 +33,7 @@ def check_all(world: "World", facts: Facts, limits: Mapping[str, int]) -> None:
     check_attempts(facts)
     check_keys(world)
     check_mirror(facts)
-    check_last_words(facts)
+    check_last_words(facts, given=world.may_own.keys())
     check_limits(facts, limits)
     check_one_in_flight(facts)
 
@@ -85,10 +85,12 @@ def check_tags(world: "World", facts: Facts) -> None:
     """Upstream stands exactly the tenant that asked: for what it made, or for what it changed later."""
     operations = {row.id: row for row in facts.operations}
     for serial, item in facts.upstream.items():
-        text, tag = split_tag(item.description or "")
+        _, tag = split_tag(item.description or "")
         makers = [row for row in facts.operations if made_something(row) and serial in row.serial_numbers]
         if tag is None:
-            assert item.removed or not makers or serial in world.may_own, f"{serial} was never tagged: {text!r}"
+            assert item.removed or not makers or serial in world.may_own, (
+                f"{serial} was never tagged: {facts.history(serial)}"
+            )
             continue
         row = operations.get(tag.operation_id)
         assert row is not None, f"{serial} carries a tag that no operation knows"
@@ -212,7 +214,8 @@ def check_limits(facts: Facts, limits: Mapping[str, int]) -> None:
         times = [call.at for call in found]
         for index, at in enumerate(times):
             inside = sum(1 for other in times[index:] if (other - at).total_seconds() < seconds)
-            assert inside <= limits[name], f"{inside} in {seconds} s, and {name} is {limits[name]}"
+            which = Counter((call.path, call.status) for call in found[index : index + inside])
+            assert inside <= limits[name], f"{inside} in {seconds} s, and {name} is {limits[name]}: {which}"
 
 
 def check_one_in_flight(facts: Facts) -> None:

@@ -51,6 +51,11 @@ class Facts:
         own = {attempt.id for attempt in self.attempts.get(operation.id, ())}
         return [call for call, attempt in self.writes() if attempt is not None and attempt.id in own]
 
+    def history(self, serial: str) -> list[str]:
+        """What the journal says of a serial, for a message."""
+        rows = [row for row in self.operations if serial in row.serial_numbers]
+        return [f"{row} of {slug_of(row)}: {row.error or row.intent} {row.evidence}" for row in rows]
+
     def writes(self) -> list[tuple[CallRecord, Attempt | None]]:
         """Every write that came to FortiFlex with a valid token, and the attempt that sent it."""
         opened = sorted((row for rows in self.attempts.values() for row in rows), key=lambda row: row.sent_at)

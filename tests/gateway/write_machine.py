@@ -33,7 +33,7 @@ from tests.worlds import ACCOUNT, ENT_2, ENT_4, PROGRAM, make_sandbox
 TENANTS = ("acme", "globex")
 LIMITS = {"per_minute": 40, "per_hour": 300, "errors_per_hour": 9}
 CALL_SECONDS = 1.0  # a call that hangs costs this much real time
-LATENCY_MS = 4  # without it two calls at once would hardly ever meet
+LATENCY_MS = 20  # without it two calls at once would hardly ever meet
 WAIT_SECONDS = 0.2
 PRODUCTS = {
     "vm": (1, ENT_2),
@@ -74,6 +74,7 @@ class World:
         self.longest_delay = 0
         with acting_as(SETUP):
             ApiUser.objects.update(**LIMITS)
+            self.api_user.refresh_from_db()
             for slug in TENANTS:
                 for config in Config.objects.filter(account_id=ACCOUNT):
                     ConfigOffer.objects.create(config=config, tenant=People.tenant(slug))
