@@ -171,13 +171,15 @@ def _apply(row: Operation, finding: Finding | None) -> None:
         _look_later(row)
         return
     add_evidence(row, {"verdict": str(finding.verdict), **finding.seen})
-    if finding.verdict is Verdict.DONE:
+    if finding.verdict is Verdict.DONE and not finding.by_absence:
         settle_stored(row, WRITES[row.kind].store(row, finding.value))
     elif finding.verdict is Verdict.UNCLEAR:
         settle_unknown(row, reason="a person has to look", look_again=False)
     elif _agreeing_looks(row, finding.verdict) < AGREEING_LOOKS:
         _look_later(row)  # what is missing may still appear
-    elif finding.verdict is Verdict.PARTLY:
+    elif finding.verdict is Verdict.UNSEEN:
+        settle_unknown(row, reason="FortiFlex does not list it; a person has to look", look_again=False)
+    elif finding.verdict in {Verdict.DONE, Verdict.PARTLY}:
         settle_stored(row, WRITES[row.kind].store(row, finding.value))
     else:
         end_or_send_again(row)

@@ -382,6 +382,44 @@ def test_a_config_that_a_person_saw_is_its_tenants_and_what_was_asked_with_it_fo
     assert people.acme.get(f"entitlements/{serial}").json()["config"] == made["id"]
 
 
+def test_what_fortiflex_does_not_list_yet_was_not_removed(people: People, world: SandboxWorld) -> None:
+    config = offer_hardware(people, world)
+    world.sandbox.delay_appearance(90)
+    people.acme.post("entitlements", {"config": config, "serial_numbers": [DEVICE]})
+    world.sandbox.plan_fault("entitlements/hardware/remove", "cut")
+    assert people.acme.post(f"entitlements/{DEVICE}/remove").status_code == 202
+    reconcile_operations(everything=True)
+    let_time_pass()
+    assert outcomes()[-1] == ("remove_hardware", "failed", "not_done")
+    assert [row["serialNumber"] for row in world.sandbox.entitlements()] == [DEVICE]
+
+
+def test_of_what_is_not_listed_at_all_nobody_says_that_its_change_was_not_done(
+    people: People, world: SandboxWorld, config: int
+) -> None:
+    world.sandbox.delay_appearance(100_000)
+    serial = make_vm(people, config)
+    world.sandbox.plan_fault("entitlements/stop", "cut", when="after")
+    people.acme.post(f"entitlements/{serial}/stop")
+    let_time_pass()
+    assert outcomes()[-1] == ("stop", "unknown", None)
+
+
+def test_of_what_is_not_listed_at_all_nobody_says_that_it_was_not_transferred(
+    people: People, world: SandboxWorld, config: int
+) -> None:
+    other = ACCOUNT + 1
+    world.sandbox.add_account(other)
+    world.sandbox.create_config(program=PROGRAM, name="x", product_type_id=1, parameters=ENT_2, account_id=other)
+    world.sync()
+    world.sandbox.delay_appearance(100_000)
+    serial = make_vm(people, config)
+    world.sandbox.plan_fault("entitlements/transfer", "cut", when="after")
+    people.acme.post(f"entitlements/{serial}/transfer", {"account_id": other})
+    let_time_pass()
+    assert outcomes()[-1] == ("transfer", "unknown", None)
+
+
 def test_a_pass_goes_on_where_a_write_stores_the_same_new_one_at_the_same_moment(own_database: object) -> None:
     people = make_people()
     world = make_world()

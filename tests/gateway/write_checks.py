@@ -47,6 +47,7 @@ def check_origins(world: "World", facts: Facts) -> None:
             assert not made, f"{made} claims {serial}, which was made outside"
         assert len(made) <= len(removed) + 1, f"two operations claim {serial}: {made}"
         assert not item.removed or len(made) <= len(removed), f"{serial} is gone, and no operation removed it"
+        assert item.removed or len(made) > len(removed) or not made, f"{serial} is there: {facts.history(serial)}"
         if not made:
             _check_listed(world, facts, serial)
             late = (item.visible_from - item.start).total_seconds() > APPEARS_IN_TIME

@@ -185,7 +185,7 @@ def _read_back(
     found = [record for record in listed if record.serial_number == serial]
     seen: dict[str, Any] = {"looked_at": f"entitlements/list of {serial}"}
     if not found:
-        return Finding(Verdict.ABSENT, seen=seen | {"why": "FortiFlex does not list it"})
+        return Finding(Verdict.UNSEEN, seen=seen | {"why": "FortiFlex does not list it"})
     seen |= {"status": found[0].status, "config": found[0].config_id, "end": found[0].end_text}
     if is_there(found[0]):
         return Finding(Verdict.DONE, value=found[:1], seen=seen)
