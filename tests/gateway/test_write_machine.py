@@ -125,7 +125,7 @@ def run(*, examples: int, steps: int) -> None:
 
 
 def test_nothing_is_lost_or_doubled_whatever_fails_and_whoever_dies(own_database: OwnDatabase) -> None:
-    run(examples=8, steps=16)
+    run(examples=6, steps=16)
 
 
 @pytest.mark.soak
