@@ -11,6 +11,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
+from django.db import IntegrityError
 from django.db.models import Q
 
 from gateway.fortiflex.errors import FortiFlexError
@@ -18,10 +19,12 @@ from gateway.gate import Standing
 from gateway.models import Attempt, Operation
 from gateway.operations import (
     JOURNAL,
-    SENT_SECONDS,
     add_evidence,
+    follows_by_itself,
     lock_unsettled,
     put_off,
+    send_again_later,
+    sent_seconds,
     settle_failed,
     settle_unknown,
 )
@@ -39,6 +42,7 @@ CLAIM = timedelta(seconds=120)  # how long a look may take before another reconc
 NEXT_LOOK = timedelta(seconds=60)
 APART = timedelta(seconds=30)  # two looks closer than this are one
 AGREEING_LOOKS = 2
+MOST_ATTEMPTS = 5
 NOT_DONE = "FortiFlex did not do it; nothing was made or changed. The same Idempotency-Key starts the next attempt."
 Progress = Callable[[Operation], None]
 State = Operation.State
@@ -58,12 +62,16 @@ class ReconcileReport:
 
 
 def reconcile_operations(
-    *, everything: bool = False, drain: bool = True, progress: Progress = lambda _: None
+    *,
+    everything: bool = False,
+    drain: bool = True,
+    wait_seconds: float = LOOK_WAIT,
+    progress: Progress = lambda _: None,
 ) -> ReconcileReport:
     """Look at every unsettled operation that is due (`everything`: due or not); with `drain` also send what waits for the worker.
 
-    Safe to run twice at once: each operation is claimed by moving its next look into the future. What nobody foresaw about one of them
-    is logged and puts that one off: the others are looked at all the same.
+    `wait_seconds` = how long one look waits for its turn. Safe to run twice at once: each operation is claimed by moving its next look
+    into the future. What nobody foresaw about one of them is logged and puts that one off: the others are looked at all the same.
     """
     ensure_flipped()
     report = ReconcileReport()
@@ -76,7 +84,7 @@ def reconcile_operations(
         try:
             row = _claim(operation_id, everything=everything)
             if row is not None and row.settled_at is None:
-                row = _look_once(row)
+                row = _look_once(row, wait_seconds=wait_seconds)
         except Exception as error:
             log.exception("operation not settled", operation=str(operation_id))
             row = put_off(operation_id, error)
@@ -115,20 +123,20 @@ def _claim(operation_id: UUID, *, everything: bool) -> Operation | None:
             return row
         if row.state == State.SENT:
             # Whoever sent it is dead: a crash between journal and answer is an unknown outcome like any other.
-            settle_unknown(row, reason=f"no answer was written down within {SENT_SECONDS:.0f} seconds")
+            settle_unknown(row, reason=f"no answer was written down within {sent_seconds():.0f} seconds")
         row.next_check_at = now + CLAIM
         row.save(update_fields=["next_check_at"])
         return row
 
 
-def _look_once(operation: Operation) -> Operation:
+def _look_once(operation: Operation, *, wait_seconds: float) -> Operation:
     with acting_as(JOURNAL):
         attempt = operation.attempts.order_by("-number").first()
     if attempt is None:
         raise RuntimeError(f"Operation {operation.id} was sent without an attempt.")
     try:
         finding = WRITES[operation.kind].look(
-            client_for(operation.api_user, standing=Standing.RECONCILIATION, wait_seconds=LOOK_WAIT),
+            client_for(operation.api_user, standing=Standing.RECONCILIATION, wait_seconds=wait_seconds),
             operation,
             attempt,
         )
@@ -141,10 +149,10 @@ def _look_once(operation: Operation) -> Operation:
 def _conclude(operation_id: UUID, attempt: Attempt, finding: Finding | None) -> Operation:
     """Write down what was seen, and settle if it proves something. What can't be stored as ours is left to a person."""
     try:
-        with acting_as(JOURNAL):
-            row = lock_unsettled(operation_id, attempt=attempt.number)
-            if row is not None:
-                _apply(row, finding)
+        try:
+            _apply_to(operation_id, attempt, finding)
+        except IntegrityError:  # a pass of the mirror stored the same new one this moment: it stands there now
+            _apply_to(operation_id, attempt, finding)
     except (NotOurs, WrongAnswer, LookupError) as error:
         with acting_as(JOURNAL):
             row = lock_unsettled(operation_id, attempt=attempt.number)
@@ -154,19 +162,37 @@ def _conclude(operation_id: UUID, attempt: Attempt, finding: Finding | None) -> 
         return Operation.objects.select_related("tenant").get(id=operation_id)
 
 
+def _apply_to(operation_id: UUID, attempt: Attempt, finding: Finding | None) -> None:
+    with acting_as(JOURNAL):
+        row = lock_unsettled(operation_id, attempt=attempt.number)
+        if row is not None:
+            _apply(row, finding)
+
+
 def _apply(row: Operation, finding: Finding | None) -> None:
     if finding is None:
         _look_later(row)
         return
     add_evidence(row, {"verdict": str(finding.verdict), **finding.seen})
-    if finding.verdict is Verdict.DONE:
+    if finding.verdict is Verdict.DONE and not finding.by_absence:
         settle_stored(row, WRITES[row.kind].store(row, finding.value))
     elif finding.verdict is Verdict.UNCLEAR:
         settle_unknown(row, reason="a person has to look", look_again=False)
     elif _agreeing_looks(row, finding.verdict) < AGREEING_LOOKS:
         _look_later(row)  # what is missing may still appear
-    elif finding.verdict is Verdict.PARTLY:
+    elif finding.verdict is Verdict.UNSEEN:
+        settle_unknown(row, reason="FortiFlex does not list it; a person has to look", look_again=False)
+    elif finding.verdict in {Verdict.DONE, Verdict.PARTLY}:
         settle_stored(row, WRITES[row.kind].store(row, finding.value))
+    else:
+        end_or_send_again(row)
+
+
+def end_or_send_again(row: Operation) -> None:
+    """What was not done ends; what the gateway itself wanted is tried some times more, for nobody else would ask for it again."""
+    if follows_by_itself(row) and row.attempts.count() < MOST_ATTEMPTS:
+        row.save(update_fields=["evidence"])
+        send_again_later(row, seconds=0)
     else:
         settle_failed(row, code="not_done", detail=NOT_DONE)
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from gateway.models import Operation
-from gateway.operations import JOURNAL, add_evidence, find_operation, settle_failed, settle_succeeded
+from gateway.operations import JOURNAL, add_evidence, find_operation
 from gateway.provisioning.closing import settle_stored
-from gateway.provisioning.writes.by_hand import adopt_by_hand, take_config_by_hand
-from gateway.reconciliation import NOT_DONE
+from gateway.provisioning.writes.by_hand import adopt_by_hand, finish_by_hand, take_config_by_hand
+from gateway.provisioning.writes.write import Stored
+from gateway.reconciliation import end_or_send_again
 from tenants.actors import Actor
 from tenants.audit import record_audit
 from tenants.context import acting_as
@@ -40,16 +41,11 @@ def resolve_operation(
             )
         add_evidence(row, {"resolved_by": actor.name, "done": done, "reason": reason})
         with acting_as(JOURNAL):
-            stored = take_config_by_hand(row, config, done=done) if config is not None else None
-            if entitlements:
-                adopt_by_hand(row, entitlements, done=done)
-        if stored is not None:
-            settle_stored(row, stored)
-        elif done:
-            serials = list(entitlements) or row.serial_numbers
-            settle_succeeded(row, serial_numbers=serials, config_id=row.config_id)
+            stored = _what_it_came_to(row, done=done, entitlements=entitlements, config=config)
+        if stored is None:
+            end_or_send_again(row)
         else:
-            settle_failed(row, code="not_done", detail=NOT_DONE)
+            settle_stored(row, stored)
         record_audit(
             actor,
             "operation.resolved",
@@ -60,3 +56,13 @@ def resolve_operation(
         )
     with acting_as(actor):
         return find_operation(actor, operation_id)
+
+
+def _what_it_came_to(row: Operation, *, done: bool, entitlements: Sequence[str], config: int | None) -> Stored | None:
+    """None = it was not done."""
+    if config is not None:
+        return take_config_by_hand(row, config, done=done)
+    if entitlements:
+        adopt_by_hand(row, entitlements, done=done)
+        return Stored(entitlements, row.config_id)
+    return finish_by_hand(row) if done else None

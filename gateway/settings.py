@@ -280,5 +280,9 @@ FLEXGATE_ERRORS_PER_TENANT = env.int("FLEXGATE_ERRORS_PER_TENANT", default=2)
 # Writes of one tenant that may stand in the queue of an API user, and of all together.
 FLEXGATE_QUEUE_PER_TENANT = env.int("FLEXGATE_QUEUE_PER_TENANT", default=200)
 FLEXGATE_QUEUE = env.int("FLEXGATE_QUEUE", default=2000)
+# The total deadline of one call, its login included; whoever sends a write has the lane for so long. Seen round trips are below 2 s.
+FLEXGATE_CALL_SECONDS = env.float("FLEXGATE_CALL_SECONDS", default=60.0)
+if not 1 <= FLEXGATE_CALL_SECONDS <= 60:  # the worker's leases are made for calls of a minute
+    raise ImproperlyConfigured("FLEXGATE_CALL_SECONDS is the deadline of one call: 1 to 60 seconds.")
 # FortiFlex may show a new entitlement only after a while: "not there" is believed only this long after it was asked for.
 FLEXGATE_SETTLE_SECONDS = env.int("FLEXGATE_SETTLE_SECONDS", default=180)

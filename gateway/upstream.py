@@ -5,6 +5,7 @@ from http.cookiejar import DefaultCookiePolicy
 from uuid import UUID
 
 import httpx
+from django.conf import settings
 
 from gateway.access_tokens import AccessTokens
 from gateway.fortiflex.client import FortiFlexClient
@@ -13,7 +14,6 @@ from gateway.models import ApiUser
 
 INTERACTIVE_WAIT = 15.0  # seconds that a person's request waits for its turn, inside the 20 s that it may take in all
 BACKGROUND_WAIT = 600.0  # background work waits out a minute's window; a full hour's is for the next pass
-CALL_SECONDS = 60.0  # total deadline of one call; seen round trips are below 2 s
 
 _lock = threading.Lock()
 _http: httpx.Client | None = None
@@ -27,7 +27,7 @@ def client_for(
     standing: Standing | None = None,
     tenant_id: UUID | None = None,
     wait_seconds: float | None = None,
-    call_seconds: float = CALL_SECONDS,
+    call_seconds: float | None = None,
     turn: Turn | None = None,
 ) -> FortiFlexClient:
     """A client for this API user. `interactive` = somebody waits for the answer; `standing` says it more exactly.
@@ -39,7 +39,9 @@ def client_for(
     if standing is None:
         standing = Standing.PEOPLE if interactive else Standing.BACKGROUND
     asker = Asker(standing, tenant_id)
-    session = GatedSession(api_user, AccessTokens(http), asker, wait_seconds=wait, call_seconds=call_seconds, turn=turn)
+    longest = settings.FLEXGATE_CALL_SECONDS
+    seconds = longest if call_seconds is None else min(call_seconds, longest)
+    session = GatedSession(api_user, AccessTokens(http), asker, wait_seconds=wait, call_seconds=seconds, turn=turn)
     return FortiFlexClient(http, api_user.api_url, session)
 
 

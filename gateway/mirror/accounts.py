@@ -50,7 +50,10 @@ def store_account(
     entitlements: Sequence[records.Entitlement],
     asked_at: datetime,
 ) -> Changes | None:
-    """Configs and entitlements of one account; None if it was moved to another API user meanwhile. LookupError for an unknown config."""
+    """Configs and entitlements of one account; None if it was moved to another API user meanwhile. LookupError for an unknown config.
+
+    The tags that are left in what is handed back are still to be noted, once this is committed.
+    """
     still = ProgramAccount.objects.select_for_update().filter(pk=row.pk, api_user_id=row.api_user_id).first()
     if still is None:
         return None
@@ -63,7 +66,7 @@ def store_account(
         entitlements, program_serial=row.program_id, account_id=row.account_id, asked_at=asked_at, ours=False
     )
     changes.configs = len(configs.changed)
-    note_tags(changes.tags)
+    changes.tags = note_tags(changes.tags, wait=False)
     still.mirrored_at = asked_at
     still.save(update_fields=["mirrored_at"])
     changes.vanished = confirm_vanished()

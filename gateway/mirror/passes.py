@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import structlog
-from django.db import DataError
+from django.db import DataError, IntegrityError
 
 from gateway.catalogue import refresh_catalogue
 from gateway.fortiflex.client import FortiFlexClient
@@ -22,6 +22,7 @@ from gateway.mirror.refusals import Question, Refusals
 from gateway.mirror.reports import HeldBack, SyncReport
 from gateway.mirror.vanishing import confirm_vanished
 from gateway.models import ApiUser, ProductCatalogue, Program, ProgramAccount
+from gateway.operations import note_tags
 from tenants import clock
 from tenants.actors import system
 from tenants.context import acting_as
@@ -113,13 +114,19 @@ class Pass:
             listed = self._configs_of(serial, fresh=True) or listed
         self.hold.renew()
         try:
-            with acting_as(SYNC):
-                changes = store_account(row, listed=listed, entitlements=found, asked_at=asked_at)
+            try:
+                with acting_as(SYNC):
+                    changes = store_account(row, listed=listed, entitlements=found, asked_at=asked_at)
+            except IntegrityError:  # a write of ours stored the same new one this moment: it stands there now
+                with acting_as(SYNC):
+                    changes = store_account(row, listed=listed, entitlements=found, asked_at=asked_at)
         except (LookupError, ValueError, DataError) as error:
             # One record that can't be kept stops its own account, not all those that come after it.
             self._fail(serial, account_id, error)
             return
         if changes is not None:
+            with acting_as(SYNC):
+                note_tags(changes.tags)
             self.report.add(changes)
 
     def _configs_of(self, serial: str, *, fresh: bool = False) -> ListedConfigs | None:

@@ -13,7 +13,6 @@ from gateway.operations.journal import (
     CONFIG_CHANGES,
     CREATIONS,
     OPEN,
-    SENT_SECONDS,
     TRY_AGAIN_CODES,
     Plan,
     claim_planned,
@@ -27,6 +26,7 @@ from gateway.operations.journal import (
     refuse_while_sent,
     reopen_operation,
     send_again_later,
+    sent_seconds,
 )
 from gateway.operations.reading import (
     cancel_operation,
@@ -46,17 +46,25 @@ from gateway.operations.settling import (
     tell_operation,
 )
 from gateway.operations.stumbling import put_off
-from gateway.operations.traces import followed_by, leads_on, note_late_answer, note_tags, touched_since
+from gateway.operations.traces import (
+    CREATED_BY,
+    followed_by,
+    follows_by_itself,
+    leads_on,
+    note_late_answer,
+    note_tags,
+    touched_since,
+)
 
 __all__ = [
     "CLAIM",
     "CONFIG_CHANGES",
+    "CREATED_BY",
     "CREATIONS",
     "FIRST_LOOK_SECONDS",
     "JOURNAL",
     "LICENCE_TOKEN",
     "OPEN",
-    "SENT_SECONDS",
     "TRY_AGAIN_CODES",
     "Plan",
     "State",
@@ -71,6 +79,7 @@ __all__ = [
     "find_positions",
     "finish_attempt",
     "followed_by",
+    "follows_by_itself",
     "is_still_sent",
     "leads_on",
     "leave_to_worker",
@@ -87,6 +96,7 @@ __all__ = [
     "reopen_operation",
     "seconds_until_sent",
     "send_again_later",
+    "sent_seconds",
     "settle_failed",
     "settle_succeeded",
     "settle_unknown",

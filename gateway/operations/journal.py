@@ -11,12 +11,12 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import Q
 
 from gateway.models import ApiUser, Config, Operation
 from gateway.operations.settling import JOURNAL, State, settle_failed
-from gateway.upstream import CALL_SECONDS
 from tenants import clock
 from tenants.actors import Actor
 from tenants.audit import record_audit
@@ -27,8 +27,8 @@ from tenants.problems import Problem
 from tenants.rows import write_together
 
 OPEN = (State.PLANNED, State.SENT, State.UNKNOWN)
-# A sender makes its call and settles inside this time; a `sent` row older than that has lost its sender.
-SENT_SECONDS = CALL_SECONDS + 60
+# What a sender has for settling, beyond its call; a `sent` row older than both has lost its sender.
+SETTLING_SECONDS = 60
 PLANNED_SECONDS = 120  # a caller that sends by itself has begun by then, or left it to the worker
 # Definitely not done, for a reason that passes: the same idempotency key starts the next attempt.
 CLAIM = (
@@ -147,13 +147,18 @@ CREATIONS = frozenset({Operation.Kind.CREATE_VM, Operation.Kind.CREATE_HARDWARE,
 CONFIG_CHANGES = (Operation.Kind.UPDATE_CONFIG, Operation.Kind.ENABLE_CONFIG, Operation.Kind.DISABLE_CONFIG)
 
 
+def sent_seconds() -> float:
+    """How long a row may be `sent`: its sender's call and its settling."""
+    return float(settings.FLEXGATE_CALL_SECONDS) + SETTLING_SECONDS
+
+
 def claim_planned(operation: Operation) -> bool:
     """planned → sent, inside an open `acting_as`; False if somebody else has it. Two senders: one wins.
 
     What is sent was fixed when it was planned; only the state moves, so `operation` need not be fresh.
     """
     now = clock.now()
-    next_check_at = now + timedelta(seconds=SENT_SECONDS)
+    next_check_at = now + timedelta(seconds=sent_seconds())
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, [now, next_check_at, operation.id])
         if not cursor.rowcount:

@@ -10,6 +10,7 @@ from django.db.models.functions import RowNumber
 from gateway.gate import expected_seconds
 from gateway.models import ApiUser, Operation
 from gateway.operations.settling import FIRST_LOOK_SECONDS, JOURNAL, State, settle_failed
+from gateway.operations.traces import brings_the_tag
 from tenants import clock
 from tenants.actors import Actor
 from tenants.audit import record_audit
@@ -85,7 +86,10 @@ def describe_operation(
 
 
 def cancel_operation(actor: Actor, operation_id: UUID) -> Operation:
-    """End a planned operation unsent. Problem `state_conflict` once it was sent: what reached FortiFlex can't be called back."""
+    """End a planned operation unsent. Problem `state_conflict` once it was sent: what reached FortiFlex can't be called back.
+
+    Nor can a tenant call back what tags its own: whose it is stands upstream for everybody who looks there.
+    """
     with acting_as(actor):
         find_operation(actor, operation_id)
         with acting_as(JOURNAL):
@@ -94,6 +98,8 @@ def cancel_operation(actor: Actor, operation_id: UUID) -> Operation:
                 raise Problem(
                     "state_conflict", f"This operation is {operation.state}; only a planned one can be cancelled."
                 )
+            if brings_the_tag(operation) and not actor.sees_every_tenant:
+                raise Problem("state_conflict", "This brings your text to what you had created; it can't be cancelled.")
             settle_failed(operation, code="cancelled", detail="Cancelled before it was sent.")
         _audit_decision(actor, operation, "operation.cancelled", {})
         return find_operation(actor, operation_id)

@@ -13,14 +13,19 @@ from tenants import clock
 from tenants.events import record_event
 
 
-def note_tags(tags: Mapping[str, Tag]) -> None:
+def note_tags(tags: Mapping[str, Tag], *, wait: bool = True) -> dict[str, Tag]:
     """Valid tags found on serials that nobody owns: an open operation is looked at soon, a settled one has a late arrival.
 
+    Those whose operation others hold are handed back without `wait`: whoever settles it may be waiting for what the caller has stored.
     Inside an open `acting_as` of the gateway itself.
     """
+    held = {}
     for serial, tag in tags.items():
-        row = Operation.objects.filter(id=tag.operation_id).first()
+        rows = Operation.objects.filter(id=tag.operation_id)
+        row = rows.select_for_update(skip_locked=not wait).first()
         if row is None:
+            if not wait and rows.exists():
+                held[serial] = tag
             continue
         if row.state in {State.SENT, State.UNKNOWN}:
             Operation.objects.filter(id=row.id, state=State.UNKNOWN, next_check_at__isnull=False).update(
@@ -38,6 +43,7 @@ def note_tags(tags: Mapping[str, Tag]) -> None:
                 tenant_id=row.tenant_id,
                 data={"entitlements": [serial], "attempt": tag.attempt},
             )
+    return held
 
 
 def note_late_answer(operation: Operation, attempt: Attempt, value: Any) -> None:
@@ -58,6 +64,19 @@ def note_late_answer(operation: Operation, attempt: Attempt, value: Any) -> None
 def leads_on(operation: Operation) -> bool:
     """Whether something was asked for together with it, which follows once it is done."""
     return bool({"transfer", "entitlement"} & set(operation.intent))
+
+
+CREATED_BY = "created by "
+
+
+def brings_the_tag(operation: Operation) -> bool:
+    """Whether it puts text and tag on what could not be created with them."""
+    return str(operation.intent.get("because", "")).startswith(CREATED_BY)
+
+
+def follows_by_itself(operation: Operation) -> bool:
+    """Whether the gateway wants it for something that was asked for before: nobody waits for it, and nobody would ask for it again."""
+    return operation.deferred and bool({"because", "follows"} & set(operation.intent))
 
 
 def followed_by(operation: Operation) -> "QuerySet[Operation]":

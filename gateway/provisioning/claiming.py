@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from gateway.gate import Claim, share_left
 from gateway.models import Attempt, Operation
-from gateway.operations import CLAIM, SENT_SECONDS, State, claim_planned, settle_failed
+from gateway.operations import CLAIM, State, claim_planned, sent_seconds, settle_failed
 from gateway.provisioning.drafts import Draft
 from gateway.provisioning.failures import Failure
 from gateway.provisioning.standing import queue_has_room, why_unsendable
@@ -47,7 +47,7 @@ def claim_at_once(operation: Operation, draft: Draft | None) -> Claim | None:
         return None
     now = clock.now()
     sent = copy.copy(operation)
-    sent.state, sent.sent_at, sent.next_check_at = State.SENT, now, now + timedelta(seconds=SENT_SECONDS)
+    sent.state, sent.sent_at, sent.next_check_at = State.SENT, now, now + timedelta(seconds=sent_seconds())
     attempt = _new_attempt(sent, 1)
     share, room = share_left(operation.api_user_id, operation.tenant, now), queue_has_room(operation)
     holds = f"{STILL_OURS} AND {share.text} AND {room.text}"

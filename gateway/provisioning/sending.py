@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from uuid import UUID
 
+from django.conf import settings
+
 from gateway.fortiflex.errors import FortiFlexError, NotDone, NotSent, OutcomeUnknown
 from gateway.gate import Asker, Claim, GateClosed, Standing, Turn, Why, take_turn
 from gateway.models import ApiUser, Operation
@@ -13,7 +15,7 @@ from gateway.provisioning.closing import Sent, close_answered, close_not_done, c
 from gateway.provisioning.drafts import Draft
 from gateway.provisioning.failures import explain_failure
 from gateway.provisioning.writes.registry import WRITES
-from gateway.upstream import CALL_SECONDS, INTERACTIVE_WAIT, client_for
+from gateway.upstream import INTERACTIVE_WAIT, client_for
 from tenants.context import acting_as
 from tenants.secrets import SecretUnreadable
 
@@ -71,7 +73,7 @@ def in_turn(
                 api_user,
                 asker,
                 wait_seconds=wait_seconds,
-                call_seconds=CALL_SECONDS,
+                call_seconds=settings.FLEXGATE_CALL_SECONDS,
                 writes=True,
                 stands_for=stands_for,
                 claim=claim,

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
@@ -28,21 +28,22 @@ class Reply:
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json; charset=utf-8"})
     socket_fault: str | None = None
     cut_from: int | None = None  # the length that a cut-off body was announced with
+    call: int | None = None  # its line in the log
 
 
 def handle(state: State, *, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
     """Answer one request. The caller holds the state's lock."""
-    name = _name_of(path)
+    name, logged = _name_of(path), len(state.calls)
     fault = state.faults.take(name)
     if fault is not None and fault.when == "before":
         reply = _act_out(fault, Reply(200, b"{}"))
-        state.log(name, "", reply.http_status, fault.kind, {})
-        return reply
-    reply = _answer(state, name, method, headers, body)
-    if fault is None:
-        return reply
-    state.calls[-1] = state.calls[-1]._replace(status=fault.kind)  # what its caller was left with
-    return _act_out(fault, reply)
+        state.log(name, "", reply.http_status, fault.kind, {} if name.startswith("oauth/") else _peek(body))
+    else:
+        reply = _answer(state, name, method, headers, body)
+        if fault is not None:
+            state.amend(-1, status=fault.kind)  # what its caller was left with
+            reply = _act_out(fault, reply)
+    return replace(reply, call=logged) if len(state.calls) > logged else reply
 
 
 def _name_of(path: str) -> str:
@@ -84,6 +85,8 @@ def _answer(state: State, name: str, method: str, headers: Mapping[str, str], ra
         state.log(name, username, refusal.http_status, refusal.status, payload)
         return _reply(refusal.http_status, {"status": refusal.status, "message": str(refusal), "error": refusal.error})
     state.log(name, username, 200, 0, payload)
+    named = [item for key in ("entitlements", "vms") for item in content.get(key) or ()] if state.is_write(name) else []
+    state.amend(-1, done=True, serials=tuple(item["serialNumber"] for item in named))
     if state.settings.null_lists:
         content = {key: None if value == [] else value for key, value in content.items()}
     return _reply(200, {"status": 0, "message": SUCCESS, "error": None, **content})
@@ -117,6 +120,14 @@ def _read_body(raw: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise Refusal("Invalid request body.")
     return body
+
+
+def _peek(raw: bytes) -> dict[str, Any]:
+    """The body of a call that nobody handles, for the log."""
+    try:
+        return _read_body(raw)
+    except Refusal:
+        return {}
 
 
 def _read_login(raw: bytes, content_type: str) -> dict[str, Any]:

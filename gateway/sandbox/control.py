@@ -60,7 +60,11 @@ def _correct_points(sandbox: Sandbox, body: Body) -> Any:
 
 
 def _calls(sandbox: Sandbox, body: Body) -> Any:
-    return [record._asdict() | {"at": record.at.isoformat()} for record in sandbox.calls]
+    times = ("at", "began_at", "ended_at")
+    return [
+        record._asdict() | {name: moment.isoformat() if (moment := getattr(record, name)) else None for name in times}
+        for record in sandbox.calls
+    ]
 
 
 def _entitlements(sandbox: Sandbox, body: Body) -> Any:

@@ -44,6 +44,12 @@ class Sandbox:
         with self._state.lock:
             return handle(self._state, method=method, path=path, headers=headers, body=body)
 
+    def note_call(self, number: int, *, began_at: datetime | None = None, ended_at: datetime | None) -> None:
+        """When a call in the log came and when its caller was done with it, where that took longer than handling it."""
+        with self._state.lock:
+            record = self._state.calls[number]
+            self._state.amend(number, began_at=began_at or record.began_at, ended_at=ended_at)
+
     # --- setting the scene ---
 
     def add_account(self, account_id: int) -> None:

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -10,6 +11,7 @@ from gateway.sandbox.control import control
 from gateway.sandbox.sandbox import Sandbox
 
 HOLD_SECONDS = 300  # a time-out: longer than any client waits
+LOOK_SECONDS = 0.05
 
 
 class SandboxServer:
@@ -18,6 +20,9 @@ class SandboxServer:
     def __init__(self, sandbox: Sandbox, host: str, port: int) -> None:
         self.sandbox = sandbox
         self.closing = threading.Event()
+        self._lock = threading.Lock()
+        self._busy = 0
+        self._hanging: dict[int, socket.socket] = {}
         handler = type("Handler", (_Handler,), {"owner": self})
         self._http = ThreadingHTTPServer((host, port), handler)
         self._http.daemon_threads = True
@@ -32,6 +37,48 @@ class SandboxServer:
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being handled: also what a killed client had sent is done by then, or was never sent."""
+        with self._lock:
+            return not self._busy
+
+    def begin(self) -> datetime:
+        """A request came in. Whoever waited in vain and has left is done with its call before this one begins."""
+        with self._lock:
+            self._busy += 1
+            for number in [number for number, connection in self._hanging.items() if _has_left(connection)]:
+                del self._hanging[number]
+                self.sandbox.note_call(number, ended_at=self.sandbox.clock.now())
+        return self.sandbox.clock.now()
+
+    def finish(self) -> None:
+        with self._lock:
+            self._busy -= 1
+
+    def hold(self, connection: socket.socket, number: int | None) -> None:
+        """Let the caller wait, until it leaves or the server closes."""
+        if number is not None:
+            with self._lock:
+                self._hanging[number] = connection
+        ends_at = time.monotonic() + HOLD_SECONDS
+        while time.monotonic() < ends_at and not _has_left(connection):
+            if self.closing.wait(LOOK_SECONDS):
+                break
+        with self._lock:
+            if number is not None and self._hanging.pop(number, None) is not None:
+                self.sandbox.note_call(number, ended_at=self.sandbox.clock.now())
+
+
+def _has_left(connection: socket.socket) -> bool:
+    """Whether the other side has closed: a client that waits for an answer sends nothing more."""
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def serve_sandbox(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> SandboxServer:
@@ -49,20 +96,27 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.startswith("/sandbox/"):
             self._send(*control(sandbox, self.path.removeprefix("/sandbox/"), body))
             return
-        if sandbox.settings.latency_ms:
-            time.sleep(sandbox.settings.latency_ms / 1000)
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        reply = sandbox.handle(method=self.command, path=self.path, headers=headers, body=body)
-        if reply.socket_fault is not None:
-            self._break(reply.socket_fault)
-        else:
-            self._send(reply.http_status, reply.body, reply.headers["Content-Type"], announced=reply.cut_from)
+        began_at = self.owner.begin()
+        try:
+            if sandbox.settings.latency_ms:
+                time.sleep(sandbox.settings.latency_ms / 1000)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            reply = sandbox.handle(method=self.command, path=self.path, headers=headers, body=body)
+            hangs = reply.socket_fault == "timeout"
+            if reply.call is not None:  # told before the answer is: who has it may make the next call at once
+                sandbox.note_call(reply.call, began_at=began_at, ended_at=None if hangs else sandbox.clock.now())
+            if hangs:
+                self.owner.hold(self.connection, reply.call)
+            if reply.socket_fault is not None:
+                self._break()
+            else:
+                self._send(reply.http_status, reply.body, reply.headers["Content-Type"], announced=reply.cut_from)
+        finally:
+            self.owner.finish()
 
     do_GET = do_PUT = do_DELETE = do_PATCH = do_POST
 
-    def _break(self, kind: str) -> None:
-        if kind == "timeout":
-            self.owner.closing.wait(HOLD_SECONDS)
+    def _break(self) -> None:
         self.close_connection = True
         # RST instead of an orderly end, as a crashed peer would.
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")

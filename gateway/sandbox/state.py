@@ -13,7 +13,11 @@ from gateway.sandbox.world import World
 
 
 class CallRecord(NamedTuple):
-    """One line of the sandbox's own log; `status` is the envelope's, or the name of the fault that hid it."""
+    """One line of the sandbox's own log; `status` is the envelope's, or the name of the fault that hid it.
+
+    `at` = when it was handled, between `began_at` and `ended_at` (None = its caller still waits). `done`: whether it was, whatever the
+    caller was told; `serials`: what its answer named.
+    """
 
     at: datetime
     api_user: str
@@ -21,6 +25,10 @@ class CallRecord(NamedTuple):
     http_status: int
     status: int | str
     body: dict[str, Any]
+    began_at: datetime
+    ended_at: datetime | None
+    done: bool = False
+    serials: tuple[str, ...] = ()
 
 
 class State:
@@ -31,7 +39,12 @@ class State:
         self.lock = threading.RLock()
 
     def log(self, path: str, api_user: str, http_status: int, status: int | str, body: dict[str, Any]) -> None:
-        self.calls.append(CallRecord(self.clock.now(), api_user, path, http_status, status, body))
+        now = self.clock.now()
+        self.calls.append(CallRecord(now, api_user, path, http_status, status, body, now, now))
+
+    def amend(self, number: int, **more: Any) -> None:
+        """What became known of a call after it was logged."""
+        self.calls[number] = self.calls[number]._replace(**more)
 
     @staticmethod
     def is_write(path: str) -> bool:

@@ -1,12 +1,13 @@
 """What an attack on the writes found: second halves that were lost, quotas that were passed, budgets that one tenant used up for all."""
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
-from django.db import connections
+from django.db import connection, connections
 
 from gateway.credentials import ApiUserFields, read_password, save_api_user
 from gateway.days import today
@@ -275,7 +276,7 @@ def test_a_limit_that_is_saved_late_does_not_bring_an_old_password_back(
     from gateway import credentials
 
     world.sandbox.world.api_users[0].password = "new"
-    store, once = credentials._store, []
+    store, once = credentials._store, list[bool]()
 
     def store_late(*args: Any, **more: Any) -> None:
         if not more["changed_password"] and not once:
@@ -288,3 +289,188 @@ def test_a_limit_that_is_saved_late_does_not_bring_an_old_password_back(
     with acting_as(SETUP):
         row = ApiUser.objects.get(name="main")
     assert (read_password(row), row.per_minute) == ("new", 50)
+
+
+def test_hardware_gets_its_text_though_the_first_try_was_lost(people: People, world: SandboxWorld) -> None:
+    config = offer_hardware(people, world)
+    world.sandbox.plan_fault("entitlements/update", "cut")
+    body = {"config": config, "serial_numbers": [DEVICE], "description": "mine"}
+    assert people.acme.post("entitlements", body).status_code == 201
+    let_time_pass()
+    assert world.sandbox.entitlements()[0]["description"].startswith("mine [fxg:acme:")
+
+
+def test_a_tenant_can_not_call_back_what_tags_its_device(people: People, world: SandboxWorld) -> None:
+    config = offer_hardware(people, world)
+    world.sandbox.plan_fault("entitlements/update", "http_429")
+    people.acme.post("entitlements", {"config": config, "serial_numbers": [DEVICE], "description": "mine"})
+    [waiting] = people.acme.get("operations?state=planned").json()["results"]
+    assert people.acme.post(f"operations/{waiting['id']}/cancel").json()["code"] == "state_conflict"
+    assert people.operator.post(f"operations/{waiting['id']}/cancel").status_code == 200
+
+
+def test_an_end_date_is_put_back_though_the_first_try_was_lost(
+    people: People, world: SandboxWorld, config: int
+) -> None:
+    serial = make_vm(people, config)
+    day = (today() + timedelta(days=30)).isoformat()
+    people.acme.patch(f"entitlements/{serial}", {"end_date": day})
+    people.acme.post(f"entitlements/{serial}/stop")
+    world.sandbox.plan_fault("entitlements/update", "cut")
+    people.acme.post(f"entitlements/{serial}/reactivate")
+    let_time_pass()
+    assert people.acme.get(f"entitlements/{serial}").json()["end_date"] == day
+
+
+def test_a_second_half_that_is_lost_again_and_again_ends_as_not_done(
+    people: People, world: SandboxWorld, config: int
+) -> None:
+    """Each time it was proven that nothing was done; still, what never works is told some time."""
+    serial, _ = make_vm(people, config), make_vm(people, config)
+    world.sandbox.plan_fault("entitlements/update", "cut", times=50)
+    people.acme.patch(f"entitlements/{serial}", BIGGER)
+    for hours in range(1, 20):
+        with time_machine.travel(clock.now() + timedelta(hours=hours), tick=True):
+            reconcile_operations(everything=True)
+    assert outcomes()[-1] == ("update_entitlement", "failed", "not_done")
+    assert len(world.calls_of("entitlements/update")) == 5
+
+
+def test_an_end_date_from_an_earlier_time_of_ownership_is_not_put_back(
+    people: People, world: SandboxWorld, config: int
+) -> None:
+    serial = make_vm(people, config)
+    early, late = ((today() + timedelta(days=days)).isoformat() for days in (30, 60))
+    people.acme.patch(f"entitlements/{serial}", {"end_date": early})
+    people.acme.post(f"entitlements/{serial}/stop")
+    people.acme.post(f"entitlements/{serial}/reactivate")
+    people.acme.patch(f"entitlements/{serial}", {"end_date": late})
+    give([serial], "globex", today())
+    people.globex.post(f"entitlements/{serial}/stop")
+    give([serial], "acme", today())
+    people.acme.post(f"entitlements/{serial}/reactivate")
+    program_end = people.operator.get(f"programs/{PROGRAM}").json()["end_date"]
+    assert people.acme.get(f"entitlements/{serial}").json()["end_date"] == program_end
+
+
+def test_an_end_date_is_put_back_after_a_person_said_that_it_was_reactivated(
+    people: People, world: SandboxWorld, config: int
+) -> None:
+    serial = make_vm(people, config)
+    day = (today() + timedelta(days=30)).isoformat()
+    people.acme.patch(f"entitlements/{serial}", {"end_date": day})
+    people.acme.post(f"entitlements/{serial}/stop")
+    world.sandbox.plan_fault("entitlements/reactivate", "cut", when="after")
+    operation = people.acme.post(f"entitlements/{serial}/reactivate").json()["operation"]["id"]
+    people.operator.post(f"operations/{operation}/resolve", {"done": True, "reason": "seen"})
+    world.sync()
+    let_time_pass()
+    assert people.acme.get(f"entitlements/{serial}").json()["end_date"] == day
+
+
+def test_a_config_that_a_person_saw_is_its_tenants_and_what_was_asked_with_it_follows(
+    people: People, world: SandboxWorld, config: int
+) -> None:
+    serial, _ = make_vm(people, config), make_vm(people, config)
+    world.sandbox.plan_fault("configs/create", "cut", when="after")
+    operation = people.acme.patch(f"entitlements/{serial}", BIGGER).json()["operation"]["id"]
+    world.sync()
+    word = {"done": True, "reason": "seen"}
+    assert people.operator.post(f"operations/{operation}/resolve", word).status_code == 200
+    let_time_pass()
+    [made] = [row for row in people.acme.get("configs").json()["results"] if row["tenant"] == "acme"]
+    assert people.acme.get(f"entitlements/{serial}").json()["config"] == made["id"]
+
+
+def test_what_fortiflex_does_not_list_yet_was_not_removed(people: People, world: SandboxWorld) -> None:
+    config = offer_hardware(people, world)
+    world.sandbox.delay_appearance(90)
+    people.acme.post("entitlements", {"config": config, "serial_numbers": [DEVICE]})
+    world.sandbox.plan_fault("entitlements/hardware/remove", "cut")
+    assert people.acme.post(f"entitlements/{DEVICE}/remove").status_code == 202
+    reconcile_operations(everything=True)
+    let_time_pass()
+    assert outcomes()[-1] == ("remove_hardware", "failed", "not_done")
+    assert [row["serialNumber"] for row in world.sandbox.entitlements()] == [DEVICE]
+
+
+def test_of_what_is_not_listed_at_all_nobody_says_that_its_change_was_not_done(
+    people: People, world: SandboxWorld, config: int
+) -> None:
+    world.sandbox.delay_appearance(100_000)
+    serial = make_vm(people, config)
+    world.sandbox.plan_fault("entitlements/stop", "cut", when="after")
+    people.acme.post(f"entitlements/{serial}/stop")
+    let_time_pass()
+    assert outcomes()[-1] == ("stop", "unknown", None)
+
+
+def test_of_what_is_not_listed_at_all_nobody_says_that_it_was_not_transferred(
+    people: People, world: SandboxWorld, config: int
+) -> None:
+    other = ACCOUNT + 1
+    world.sandbox.add_account(other)
+    world.sandbox.create_config(program=PROGRAM, name="x", product_type_id=1, parameters=ENT_2, account_id=other)
+    world.sync()
+    world.sandbox.delay_appearance(100_000)
+    serial = make_vm(people, config)
+    world.sandbox.plan_fault("entitlements/transfer", "cut", when="after")
+    people.acme.post(f"entitlements/{serial}/transfer", {"account_id": other})
+    let_time_pass()
+    assert outcomes()[-1] == ("transfer", "unknown", None)
+
+
+def test_a_pass_goes_on_where_a_write_stores_the_same_new_one_at_the_same_moment(own_database: object) -> None:
+    people = make_people()
+    world = make_world()
+    serial = make_lost_vm(people, world)
+    with MeanwhileOnce(lambda: reconcile_operations(everything=True)):
+        report = world.sync()
+    assert report.complete
+    assert people.acme.get(f"entitlements/{serial}").status_code == 200
+
+
+def test_reconciliation_goes_on_where_a_pass_stores_the_same_new_one_at_the_same_moment(own_database: object) -> None:
+    people = make_people()
+    world = make_world()
+    serial = make_lost_vm(people, world)
+    with MeanwhileOnce(world.sync):
+        [settled] = reconcile_operations(everything=True).settled
+    assert (settled.state, settled.serial_numbers) == ("succeeded", [serial])
+    assert people.acme.get(f"entitlements/{serial}").status_code == 200
+
+
+def make_lost_vm(people: People, world: SandboxWorld) -> str:
+    """One that was made, and its answer was lost."""
+    people.operator.post(f"configs/{world.config_id}/offers", {"tenant": "acme"})
+    world.sandbox.plan_fault("entitlements/vm/create", "cut", when="after")
+    assert people.acme.post("entitlements", {"config": world.config_id}).status_code == 202
+    return str(world.sandbox.entitlements()[0]["serialNumber"])
+
+
+class MeanwhileOnce:
+    """Lets something happen in another thread right before a new entitlement is inserted."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._work: Callable[[], Any] | None = work
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        work = self._work
+        if work is not None and sql.startswith('INSERT INTO "gateway_entitlement" '):
+            self._work = None
+            self._other = threading.Thread(target=self._do, args=[work])
+            self._other.start()
+            self._other.join(2)  # it may wait in its turn, for what this one holds
+        return execute(sql, params, many, context)
+
+    def _do(self, work: Callable[[], Any]) -> None:
+        work()
+        connections.close_all()
+
+    def __enter__(self) -> None:
+        self._around = connection.execute_wrapper(self)
+        self._around.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._around.__exit__(*error)
+        self._other.join(30)

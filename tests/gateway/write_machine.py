@@ -1,37 +1,47 @@
 """A world of tenants, faults and dying processes for the state machine of test_write_machine: each verb runs in a process of its own."""
 
-import os
-import sys
-import traceback
-import warnings
-from collections import Counter
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import time_machine
-from django.db import connection, connections
+from django.test import override_settings
 
 from gateway import ownership, upstream
-from gateway.mirror import sync_api_user
-from gateway.models import ApiUser, Assignment, Attempt, Config, ConfigOffer, Entitlement, Operation
+from gateway.days import today
+from gateway.fortiflex.days import PACIFIC
+from gateway.fortiflex.errors import FortiFlexError
+from gateway.mirror import PassUnderWay, sync_api_user
+from gateway.models import ApiUser, Config, ConfigOffer, Operation
+from gateway.operations import CREATIONS
 from gateway.provisioning.draining import drain_queue
 from gateway.reconciliation import reconcile_operations
 from gateway.sandbox import serve_sandbox
-from gateway.sandbox.faults import Kind, When
-from gateway.tags import split_tag
 from gateway.upstream import client_for
-from tenants import clock
 from tenants.context import acting_as
 from tests import databases
-from tests.end_to_end.processes import add_user_of
+from tests.end_to_end.processes import add_user_of, wait_for
+from tests.gateway.write_checks import check_all
+from tests.gateway.write_facts import Facts, read_facts
+from tests.gateway.write_processes import Job, Kill, MortalTransport, run_at_once
+from tests.gateway.write_wishes import OTHER_ACCOUNT, Request, Wish, make_request
 from tests.people import SETUP, People, make_people
-from tests.worlds import ACCOUNT, ENT_2, PROGRAM, make_sandbox
+from tests.worlds import ACCOUNT, ENT_2, ENT_4, PROGRAM, make_sandbox
 
 TENANTS = ("acme", "globex")
 LIMITS = {"per_minute": 40, "per_hour": 300, "errors_per_hour": 9}
-_kept: list[Any] = []
+CALL_SECONDS = 1.0  # a call that hangs costs this much real time
+LATENCY_MS = 20  # without it two calls at once would hardly ever meet
+WAIT_SECONDS = 0.2
+PRODUCTS = {
+    "vm": (1, ENT_2),
+    "spare": (1, ENT_4),
+    "hardware": (101, [(27, "FGT60F"), (28, "FGHWUTP"), (29, "NONE")]),
+    "web": (202, [(32, "10"), (33, "1")]),
+    "leaks": (212, [(90, "DLPSTD"), (91, "25")]),
+}
 
 
 class World:
@@ -40,183 +50,181 @@ class World:
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._stack.enter_context(databases.own_database())
-        self.time = self._stack.enter_context(time_machine.travel(clock.now(), tick=True))
+        self._stack.enter_context(override_settings(FLEXGATE_CALL_SECONDS=CALL_SECONDS))
+        morning = datetime.combine(today(), datetime.min.time(), PACIFIC) + timedelta(hours=10)
+        self.time = self._stack.enter_context(time_machine.travel(morning.astimezone(UTC), tick=True))
         ownership.forget_day()
-        self.sandbox = make_sandbox()
-        made = [
-            self.sandbox.create_config(
-                program=PROGRAM, name=name, product_type_id=product, parameters=parameters, account_id=ACCOUNT
-            )
-            for name, product, parameters in (
-                ("vm", 1, ENT_2),
-                ("hardware", 101, [(27, "FGT60F"), (28, "FGHWUTP"), (29, "NONE")]),
-            )
-        ]
-        self.vm, self.hardware = (int(config["id"]) for config in made)
+        self.sandbox = make_sandbox(latency_ms=LATENCY_MS)
+        self.sandbox.add_account(OTHER_ACCOUNT)
+        made = {name: self._make_config(name, *product) for name, product in PRODUCTS.items()}
+        self._make_config("elsewhere", 1, ENT_2, OTHER_ACCOUNT)
+        self.vm, self.spare, self.hardware = made["vm"], made["spare"], made["hardware"]
+        self.cloud = (made["web"], made["leaks"])
+        self.made_outside = {config.id for config in self.sandbox.world.configs}
         self.server = serve_sandbox(self.sandbox)
         self._stack.callback(self.server.close)
-        upstream.install_transport(None)
+        self.transport = MortalTransport()
+        upstream.install_transport(self.transport)
+        self._stack.callback(upstream.install_transport, None)
         self.people = make_people()
         self.api_user = add_user_of(self.server)
         self.outside: set[str] = set()
-        self.number = 0
+        self.may_own: dict[str, set[str]] = {}  # of what the operator handed over: whose it can be
+        self.answers: list[tuple[Wish, Request, Any]] = []
+        self.longest_delay = 0
         with acting_as(SETUP):
             ApiUser.objects.update(**LIMITS)
+            self.api_user.refresh_from_db()
             for slug in TENANTS:
-                for config in Config.objects.all():
+                for config in Config.objects.filter(account_id=ACCOUNT):
                     ConfigOffer.objects.create(config=config, tenant=People.tenant(slug))
 
     def close(self) -> None:
         self._stack.close()
         ownership.forget_day()
 
+    def _make_config(self, name: str, product: int, parameters: Any, account: int = ACCOUNT) -> int:
+        shown = self.sandbox.create_config(
+            program=PROGRAM, name=name, product_type_id=product, parameters=parameters, account_id=account
+        )
+        return int(shown["id"])
+
     # --- what happens ---
 
-    def ask(self, slug: str, path: str, body: Any, *, kill_at: int | None, **headers: str) -> None:
-        """One request of a tenant, in a process that dies before its `kill_at`-th statement."""
-        who = self.people.acme if slug == "acme" else self.people.globex
+    def ask(self, *wishes: Wish) -> None:
+        """Requests, each in a process of its own, all at the same moment."""
+        self.run(*self.jobs_of(wishes))
 
+    def jobs_of(self, wishes: Sequence[Wish]) -> list[tuple[Job, Callable[[Any], None]]]:
+        """A job for each wish that something can be asked for, and what to do with its answer."""
+        found = [(wish, request) for wish in wishes if (request := make_request(self, wish)) is not None]
+        for wish, request in found:
+            if wish.fault is not None and request.upstream:
+                self.sandbox.plan_fault(request.upstream, wish.fault[0], when=wish.fault[1])
+        given = [serial for _, request in found for serial in request.gives]
+        return [
+            (Job(self._sending(wish, request), wish.kill), self._noting(wish, request, given))
+            for wish, request in found
+        ]
+
+    def _sending(self, wish: Wish, request: Request) -> Callable[[], Any]:
+        tenant = self.people.acme if wish.slug == "acme" else self.people.globex
+        who = self.people.operator if request.by_operator else tenant
+        headers = {"Prefer": wish.prefer} | ({"Idempotency-Key": wish.key} if wish.key else {})
+
+        def send() -> Any:
+            answer = who.send(request.method, request.path, request.body, **headers)
+            assert answer.status_code < 500 or answer.status_code in {502, 503}, answer.content
+            return {"status": answer.status_code, "body": answer.json() if answer.content else None}
+
+        return send
+
+    def _noting(self, wish: Wish, request: Request, given: Sequence[str]) -> Callable[[Any], None]:
+        def note(answer: Any) -> None:
+            self.answers.append((wish, request, answer))
+            for serial in request.gives if answer is None or answer["status"] == 201 else ():
+                sure = answer is not None and given.count(serial) == 1
+                self.may_own[serial] = {wish.slug} | (set() if sure else self.may_own.get(serial, set(TENANTS)))
+
+        return note
+
+    def run(self, *jobs: tuple[Job, Callable[[Any], None]]) -> None:
+        """All of them at the same moment; afterwards FortiFlex has done what was sent, also by those who died."""
+        said = run_at_once([job for job, _ in jobs], self.transport)
+        for answer, (_, note) in zip(said, jobs, strict=True):
+            note(answer)
+        if any(job.kill is not None for job, _ in jobs):
+            time.sleep(0.02)
+        wait_for(lambda: self.server.is_idle)
+
+    def do(self, *jobs: Job) -> None:
+        self.run(*((job, lambda _: None) for job in jobs))
+
+    def draining(self, kill: Kill | None = None) -> Job:
+        return Job(lambda: drain_queue(self.api_user, seconds=20, wait_seconds=WAIT_SECONDS) and None, kill)
+
+    def reconciling(self, kill: Kill | None = None) -> Job:
         def work() -> None:
-            code = who.post(path, body, **headers).status_code
-            assert code < 500 or code in {502, 503}, code
+            reconcile_operations(everything=True, drain=False, wait_seconds=WAIT_SECONDS)
 
-        self.run(work, kill_at=kill_at)
+        return Job(work, kill)
 
-    def run(self, work: Callable[[], object], *, kill_at: int | None = None) -> None:
-        """`work` in a process of its own. A process that fails by itself fails the test."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
-        if child == 0:
-            _be_child(work, kill_at)
-        _, status = os.waitpid(child, 0)
-        code = os.waitstatus_to_exitcode(status)
-        assert code == 0 or (code == 9 and kill_at is not None), f"a process ended with {code}"
+    def syncing(self, kill: Kill | None = None) -> Job:
+        return Job(self._sync, kill)
 
-    def drain(self, *, kill_at: int | None = None) -> None:
-        self.run(lambda: drain_queue(self.api_user, seconds=20, wait_seconds=0.2), kill_at=kill_at)
-
-    def reconcile(self, *, kill_at: int | None = None) -> None:
-        self.run(lambda: reconcile_operations(everything=True, drain=False), kill_at=kill_at)
-
-    def sync(self, *, kill_at: int | None = None) -> None:
-        def work() -> None:
-            try:
-                sync_api_user(self.api_user, client=client_for(self.api_user, wait_seconds=0.2))
-            except upstream_errors():
-                return
-
-        self.run(work, kill_at=kill_at)
+    def _sync(self) -> bool:
+        try:
+            report = sync_api_user(self.api_user, client=client_for(self.api_user, wait_seconds=WAIT_SECONDS))
+        except (FortiFlexError, PassUnderWay):
+            return False
+        return not report.stopped and not report.failed
 
     def pass_time(self, seconds: float) -> None:
         self.time.shift(timedelta(seconds=seconds))
 
-    def plan_fault(self, path: str, fault: tuple[Kind, When] | None) -> None:
-        if fault is not None:
-            self.sandbox.plan_fault(path, fault[0], when=fault[1])
+    def appear_late(self, seconds: int) -> None:
+        self.longest_delay = max(self.longest_delay, seconds)
+        self.sandbox.delay_appearance(seconds)
 
     def make_outside(self) -> None:
         """Somebody makes one in the vendor's portal."""
         self.outside |= set(self.sandbox.create_vm(self.vm, description="made in the portal"))
 
-    def serials_of(self, slug: str) -> list[str]:
-        with acting_as(SETUP):
-            rows = Entitlement.objects.filter(tenant__slug=slug).order_by("pk")
-            return list(rows.values_list("serial_number", flat=True))
-
-    # --- what must hold ---
+    # --- how it ends ---
 
     def settle(self) -> None:
+        """Nothing fails any more: what is open settles by itself, and a person settles what only a person can."""
         self.sandbox.clear_faults()
-        for _ in range(30):
+        for _ in range(60):
             self.pass_time(240)
-            self.drain()
-            self.reconcile()
-            if not self.open_operations():
+            self.do(self.draining())
+            self.do(self.reconciling())
+            if not self._open():
                 break
-        assert self.open_operations() == [], "something never settled"
-        self.pass_time(240)
-        self.sync()
-
-    def open_operations(self) -> list[str]:
-        with acting_as(SETUP):
-            rows = Operation.objects.filter(state__in=["planned", "sent", "unknown"], next_check_at__isnull=False)
-            return [str(row) for row in rows]
+        assert self._open() == [], "something never settled"
+        self._read_all()
+        for row in self._open(left_to_a_person=True):
+            self._resolve(row)
+        for _ in range(30):
+            if not self._open():
+                break
+            self.pass_time(240)
+            self.do(self.draining())
+            self.do(self.reconciling())
+        assert self._open() == [], "what a person settled led to something that never settled"
+        self._read_all()
 
     def check(self) -> None:
+        check_all(self, read_facts(self.sandbox), LIMITS)
+
+    def word_on(self, row: Operation) -> Request:
+        """What a person who sees all of FortiFlex says about an unknown operation."""
+        facts: Facts = read_facts(self.sandbox)
+        done = [call for call in facts.calls_of(row) if call.done]
+        word: dict[str, Any] = {"done": bool(done), "reason": "seen in the portal"}
+        if done and row.kind in CREATIONS:
+            word["entitlements"] = list(done[-1].serials)
+        return Request("POST", f"operations/{row.id}/resolve", word, by_operator=True)
+
+    def _resolve(self, row: Operation) -> None:
+        request = self.word_on(row)
+        answer = self.people.operator.post(request.path, request.body)
+        if answer.status_code != 200:  # somebody else owns by now what it made: that is dealt with
+            assert answer.json()["code"] == "invalid", answer.content
+            answer = self.people.operator.post(request.path, {"done": True, "reason": "it is another's by now"})
+        assert answer.status_code == 200, answer.content
+
+    def _read_all(self) -> None:
+        """A pass of the mirror that came through, after everything has appeared."""
+        for _ in range(15):
+            self.pass_time(max(400, self.longest_delay))
+            read: list[Any] = []
+            self.run((self.syncing(), read.append))
+            if read == [True]:
+                return
+        raise AssertionError("no pass of the mirror came through")
+
+    def _open(self, *, left_to_a_person: bool = False) -> list[Operation]:
         with acting_as(SETUP):
-            operations = list(Operation.objects.select_related("tenant"))
-            owners = dict(Assignment.objects.values_list("serial_number", "tenant__slug"))
-            attempts = list(Attempt.objects.values_list("operation_id", "number", "tag", "request"))
-        claims = [(serial, row) for row in operations if _made_something(row) for serial in row.serial_numbers]
-        made_by = dict(claims)
-        assert len(made_by) == len(claims), f"two operations claim one entitlement: {claims}"
-        for item in self.sandbox.entitlements():
-            serial = item["serialNumber"]
-            _, tag = split_tag(item["description"] or "")
-            if serial in self.outside:
-                assert serial not in owners, "somebody got what was made outside"
-            elif serial in made_by:
-                row = made_by[serial]
-                assert owners[serial] == row.tenant.slug, "it went to another tenant than the one that asked"
-                assert tag is None or tag.tenant_slug == owners[serial]
-            else:
-                # FortiFlex shows within its delay all that it makes here, so nothing may even count as a late duplicate.
-                raise AssertionError(f"{serial} exists, and no operation knows it")
-        assert set(owners) <= {item["serialNumber"] for item in self.sandbox.entitlements()}
-        self._check_calls(attempts)
-
-    def _check_calls(self, attempts: list[Any]) -> None:
-        sent = Counter(
-            call.body["description"].rsplit("[", 1)[-1].rstrip("]")
-            for call in self.sandbox.calls
-            if call.path == "entitlements/vm/create" and "description" in call.body
-        )
-        assert all(number == 1 for number in sent.values()), f"an attempt was sent twice: {sent}"
-        known = {tag.strip("[]") for _, _, tag, _ in attempts}
-        assert set(sent) <= known, "something was sent that the journal does not know"
-        times = sorted(call.at for call in self.sandbox.calls if call.path != "oauth/token")
-        for window, limit in ((60, LIMITS["per_minute"]), (3600, LIMITS["per_hour"])):
-            for index, at in enumerate(times):
-                inside = sum(1 for other in times[index:] if (other - at).total_seconds() < window)
-                assert inside <= limit, f"{inside} calls in {window} s"
-
-
-def _made_something(row: Operation) -> bool:
-    partly = (row.error or {}).get("code") == "partly_created"
-    return row.kind.startswith("create_") and (row.state == "succeeded" or partly)
-
-
-def upstream_errors() -> type[Exception]:
-    from gateway.fortiflex.errors import FortiFlexError
-
-    return FortiFlexError
-
-
-class _Killer:
-    """Ends the process before its n-th statement, as a kill would: no clean-up, no rollback of our own."""
-
-    def __init__(self, at: int) -> None:
-        self.left = at
-
-    def __call__(self, execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
-        self.left -= 1
-        if self.left <= 0:
-            os._exit(9)
-        return execute(sql, params, many, context)
-
-
-def _be_child(work: Callable[[], object], kill_at: int | None) -> None:
-    try:
-        # The parent's connection is the parent's: even to close it would end it there.
-        _kept.append(connections["default"].connection)
-        connections["default"].connection = None
-        if kill_at is None:
-            work()
-        else:
-            with connection.execute_wrapper(_Killer(kill_at)):
-                work()
-    except BaseException:  # noqa: BLE001 - whatever it was, the parent has to hear of it
-        traceback.print_exc(file=sys.__stderr__)
-        os._exit(1)
-    os._exit(0)
+            rows = Operation.objects.filter(state__in=["planned", "sent", "unknown"]).select_related("tenant")
+            return list(rows.filter(next_check_at__isnull=left_to_a_person))

@@ -1,11 +1,14 @@
-"""What a person found out about a creation whose outcome nobody could tell: these entitlements, or this config, are its."""
+"""What a person found out about a write whose outcome nobody could tell: these entitlements or this config are its; what follows it."""
 
 from collections.abc import Sequence
+from datetime import date
 
+from gateway.config_names import join_suffix
 from gateway.fortiflex.days import billing_day_at
-from gateway.models import Assignment, Config, Entitlement, Operation
+from gateway.models import Assignment, Config, Entitlement, Operation, Program
 from gateway.operations import CREATIONS, JOURNAL, plan_operation
 from gateway.ownership import end_ownership, own_new_serials
+from gateway.provisioning.writes.changes import restore_end
 from gateway.provisioning.writes.configs import follow_config
 from gateway.provisioning.writes.creates import describe_later
 from gateway.provisioning.writes.storing import gone_devices
@@ -42,6 +45,30 @@ def adopt_by_hand(operation: Operation, serials: Sequence[str], *, done: bool) -
     if operation.kind == Operation.Kind.CREATE_HARDWARE:  # its creation took no description
         for serial in serials:
             plan_operation(JOURNAL, describe_later(operation, serial), deferred=True)
+
+
+def finish_by_hand(operation: Operation) -> Stored:
+    """What a write that a person says was done came to. Inside a context of the gateway.
+
+    Problem `state_conflict` while the mirror does not show the config that it made: nobody could give it to its tenant later.
+    """
+    if operation.kind == Operation.Kind.REACTIVATE:
+        program = Program.objects.get(serial_number=operation.program_serial)  # FortiFlex sets the end to the program's
+        restored = restore_end(operation, config_id=operation.config_id, end_day=program.end_day or date.max)
+        return Stored(operation.serial_numbers, operation.config_id, followups=restored)
+    if operation.kind == Operation.Kind.CREATE_CONFIG:
+        name = join_suffix(operation.intent["name"], operation.id)
+        made = Config.objects.filter(upstream_name=name, vanished_at__isnull=True).first()
+        if made is None:
+            raise Problem(
+                "state_conflict",
+                "The mirror does not show what this made: sync first, name its config, or say it was not done.",
+            )
+        return take_config_by_hand(operation, made.id, done=True)
+    if operation.kind == Operation.Kind.UPDATE_CONFIG:
+        config = Config.objects.get(id=operation.config_id or 0)
+        return Stored(operation.serial_numbers, config.id, followups=follow_config(operation, config))
+    return Stored(operation.serial_numbers, operation.config_id)
 
 
 def take_config_by_hand(operation: Operation, config_id: int, *, done: bool) -> Stored:

@@ -112,7 +112,10 @@ class Reactivate:
 
     def store(self, operation: Operation, value: Entitlements) -> Stored:
         record = store_changed_entitlement(operation, value)
-        return Stored([record.serial_number], record.config_id, followups=_restore_end(operation, record))
+        ends = (
+            [] if record.end_day is None else restore_end(operation, config_id=record.config_id, end_day=record.end_day)
+        )
+        return Stored([record.serial_number], record.config_id, followups=ends)
 
     def look(self, client: FortiFlexClient, operation: Operation, attempt: Attempt) -> Finding:
         return _read_back(client, operation, lambda record: record.status in {"ACTIVE", "GRACE_PERIOD"})
@@ -142,19 +145,21 @@ def tag_text(upstream: str) -> str:
     return upstream[len(text) :].removeprefix(" ") if tag is not None else ""
 
 
-def _restore_end(operation: Operation, record: records.Entitlement) -> list[Plan]:
+def restore_end(operation: Operation, *, config_id: int | None, end_day: date) -> list[Plan]:
+    """The write that puts back the end that the last stop overwrote, where it lies before `end_day`, which stands there now."""
     stopped = (
         Operation.objects.filter(
             kind=Operation.Kind.STOP,
             state=Operation.State.SUCCEEDED,
-            serial_numbers=[record.serial_number],
-            tenant=operation.tenant,  # an end that an owner before had set is not this one's
+            serial_numbers=operation.serial_numbers,
         )
         .order_by("-id")
         .first()
     )
-    remembered = parse_day(stopped.before.get("end_day")) if stopped else None
-    if remembered is None or remembered < today() or record.end_day is None or remembered >= record.end_day:
+    # An end that stood while another owned it is not this one's.
+    own = stopped is not None and stopped.tenant_id == operation.tenant_id
+    remembered = parse_day(stopped.before.get("end_day")) if stopped is not None and own else None
+    if remembered is None or not today() <= remembered < end_day:
         return []
     return [
         Plan(
@@ -163,8 +168,8 @@ def _restore_end(operation: Operation, record: records.Entitlement) -> list[Plan
             api_user_id=operation.api_user_id,
             program_serial=operation.program_serial,
             account_id=operation.account_id,
-            config_id=record.config_id,
-            serial_numbers=[record.serial_number],
+            config_id=config_id,
+            serial_numbers=operation.serial_numbers,
             intent={"end_day": remembered.isoformat(), "because": f"reactivated by {operation.id}"},
         )
     ]
@@ -180,7 +185,7 @@ def _read_back(
     found = [record for record in listed if record.serial_number == serial]
     seen: dict[str, Any] = {"looked_at": f"entitlements/list of {serial}"}
     if not found:
-        return Finding(Verdict.ABSENT, seen=seen | {"why": "FortiFlex does not list it"})
+        return Finding(Verdict.UNSEEN, seen=seen | {"why": "FortiFlex does not list it"})
     seen |= {"status": found[0].status, "config": found[0].config_id, "end": found[0].end_text}
     if is_there(found[0]):
         return Finding(Verdict.DONE, value=found[:1], seen=seen)

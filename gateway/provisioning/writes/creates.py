@@ -9,7 +9,7 @@ from gateway.fortiflex.client import FortiFlexClient
 from gateway.fortiflex.days import parse_wire_time
 from gateway.fortiflex.records import Answer
 from gateway.models import Attempt, Operation, ProgramAccount
-from gateway.operations import JOURNAL, Plan
+from gateway.operations import CREATED_BY, JOURNAL, Plan
 from gateway.provisioning.writes.storing import foreign_serials, store_new_entitlements
 from gateway.provisioning.writes.write import Finding, Stored, Verdict, WrongAnswer
 from gateway.tags import Tag, join_tag, split_tag
@@ -128,7 +128,7 @@ def describe_later(operation: Operation, serial: str) -> Plan:
         account_id=operation.account_id,
         config_id=operation.config_id,
         serial_numbers=[serial],
-        intent={"description": operation.intent["description"], "because": f"created by {operation.id}"},
+        intent={"description": operation.intent["description"], "because": f"{CREATED_BY}{operation.id}"},
     )
 
 

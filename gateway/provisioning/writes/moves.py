@@ -68,7 +68,11 @@ class Transfer:
         seen = {"looked_at": f"entitlements/list of config {intent['target_config']}", "found": there}
         if len(there) == len(operation.serial_numbers):
             return Finding(Verdict.DONE, value=there, seen=seen)
-        return Finding(Verdict.PARTLY, value=there, seen=seen) if there else Finding(Verdict.ABSENT, seen=seen)
+        if there:
+            return Finding(Verdict.PARTLY, value=there, seen=seen)
+        source = client.list_entitlements(config_id=operation.config_id).value
+        stayed = sorted({record.serial_number for record in source} & set(operation.serial_numbers))
+        return Finding(Verdict.ABSENT if stayed else Verdict.UNSEEN, seen=seen | {"still_there": stayed})
 
 
 class RemoveHardware:
@@ -94,5 +98,5 @@ class RemoveHardware:
         gone = sorted(set(operation.serial_numbers) - {record.serial_number for record in listed})
         seen = {"looked_at": f"entitlements/list of {operation.program_serial}/{operation.account_id}", "gone": gone}
         if len(gone) == len(operation.serial_numbers):
-            return Finding(Verdict.DONE, value=gone, seen=seen)
+            return Finding(Verdict.DONE, value=gone, seen=seen, by_absence=True)
         return Finding(Verdict.PARTLY, value=gone, seen=seen) if gone else Finding(Verdict.ABSENT, seen=seen)

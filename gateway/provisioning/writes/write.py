@@ -27,16 +27,21 @@ class Verdict(StrEnum):
     DONE = "done"
     PARTLY = "partly"  # some of what was asked is there
     ABSENT = "absent"  # nothing of it is there, as far as this look can see
+    UNSEEN = "unseen"  # what it was about is not listed at all, so nothing can be said of it yet
     UNCLEAR = "unclear"  # a person has to look
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one look upstream saw. `value` is what `store` takes; `seen` goes into the operation's evidence."""
+    """What one look upstream saw. `value` is what `store` takes; `seen` goes into the operation's evidence.
+
+    `by_absence`: what proves it is that something is not listed, and FortiFlex lists late.
+    """
 
     verdict: Verdict
     value: Any = None
     seen: dict[str, Any] = field(default_factory=dict)
+    by_absence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
