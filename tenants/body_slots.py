@@ -35,9 +35,9 @@ def read_body(
     Problem `rate_limited` where `asker`, or everybody of its kind together, holds too many places for longer than `patience` seconds;
     `invalid` where the body ends before its Content-Length, by the client or by us, because it took too long.
     """
-    with _slot_within(patience, asker, stranger=stranger):
-        with bounded_reading(str(meta.get("REMOTE_ADDR", "")), stranger=stranger):
-            raw = read()
+    peer = str(meta.get("REMOTE_ADDR", ""))
+    with _slot_within(patience, asker, stranger=stranger), bounded_reading(peer, stranger=stranger):
+        raw = read()
     if len(raw) < int(meta.get("CONTENT_LENGTH") or 0):
         raise Problem("invalid", TOO_SHORT)
     return raw

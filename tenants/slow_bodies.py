@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 from django.conf import settings
@@ -28,7 +29,7 @@ HURRIED_SECONDS = 2.0  # the same while other strangers wait for a place
 FIRST_LOOK = 0.5  # most bodies are there by then, and nothing is looked at
 TICK = 0.25
 SLACK = 3.0  # between a request's first byte and the moment its body is asked for: sign-in, a place
-FOLDER = "/proc/self/fd"
+FOLDER = Path("/proc/self/fd")
 log = structlog.get_logger("flexgate.http")
 
 
@@ -138,9 +139,9 @@ def _unanswered(peer: str, age: float) -> Iterator[tuple[int, socket.socket, _St
 
 def _sockets() -> Iterator[tuple[int, socket.socket]]:
     """The TCP sockets of this process by their inodes, as duplicates: what is closed meanwhile is not taken for another."""
-    for name in os.listdir(FOLDER):
+    for entry in FOLDER.iterdir():
         try:
-            copy = os.dup(int(name))
+            copy = os.dup(int(entry.name))
         except OSError:
             continue
         status = os.fstat(copy)
