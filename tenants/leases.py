@@ -31,6 +31,13 @@ def extend_lease(name: str, holder: UUID, *, seconds: float) -> bool:
         )
 
 
+def hold_lease(name: str, holder: UUID) -> bool:
+    """Nobody takes it before the caller's transaction ends, whenever it runs out; False if it has run out, or somebody else holds it."""
+    with acting_as(system("lease")):
+        mine = Lease.objects.select_for_update().filter(name=name, holder=holder, held_until__gt=clock.now())
+        return mine.first() is not None
+
+
 def give_back_lease(name: str, holder: UUID) -> None:
     with acting_as(system("lease")):
         Lease.objects.filter(name=name, holder=holder).update(holder=None, held_until=None)

@@ -67,6 +67,8 @@ def find_earlier(actor: Actor, key: IdempotencyKey | None) -> Operation | None:
 def start_operation(actor: Actor, plan: Plan, *, manner: Manner, earlier: Operation | None) -> Outcome:
     """Plan the operation, or take up `earlier` for its next attempt. Inside an open `acting_as(actor)`; of two at once, one plans."""
     refuse_over_limits(plan)
+    if manner.before_planning is not None:
+        manner.before_planning()
     if earlier is not None:
         return Outcome(earlier, replayed=not reopen_operation(earlier, deferred=manner.deferred))
     try:

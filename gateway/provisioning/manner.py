@@ -1,5 +1,6 @@
 """How a caller wants a write carried out: how long it waits for the answer, and by what the same request is known again."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 WAIT_SECONDS = 20.0  # what a synchronous request waits before it becomes a 202
@@ -16,11 +17,15 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """`wait_seconds` 0 = nobody waits, the worker sends it. `repeat_key` is for clients that repeat a request without a key of their own."""
+    """`wait_seconds` 0 = nobody waits, the worker sends it. `repeat_key` is for clients that repeat a request without a key of their own.
+
+    `before_planning` is called in the transaction that plans, and raises a Problem where nothing may be planned any more.
+    """
 
     key: IdempotencyKey | None = None
     wait_seconds: float = WAIT_SECONDS
     repeat_key: str = ""
+    before_planning: Callable[[], None] | None = None
 
     def after(self, seconds: float) -> "Manner":
         """What is left of it when `seconds` were spent. Who waits is not deferred by that: a moment is left to them."""
