@@ -54,8 +54,11 @@ def product_types(api_urls: Collection[str]) -> list[ProductType]:
     return [found[product_id] for product_id in sorted(found)]
 
 
-def find_product_type(api_url: str, product_type_id: int) -> ProductType | None:
-    return next((product for product in product_types([api_url]) if product.id == product_type_id), None)
+def find_product_type(api_url: str, product_type_id: int, *, fetched_at: datetime | None = None) -> ProductType | None:
+    """`fetched_at` = when the stored answer was fetched, where that is known already: what was read of it once is not asked for again."""
+    known = _read.get((api_url, fetched_at)) if fetched_at is not None else None
+    products = product_types([api_url]) if known is None else known
+    return next((product for product in products if product.id == product_type_id), None)
 
 
 def form_of(product: ProductType | None, product_type_id: int) -> Form:

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 from django.db import connection
 
+from gateway.days import today
 from gateway.models import Config, Entitlement, Placement
 
 CUT = """
@@ -55,6 +56,18 @@ def place_all(entitlements: Sequence[Entitlement], *, on: date, assumed: bool = 
         with connection.cursor() as cursor:
             cursor.execute(CUT, [[key for key, _ in cut], [day for _, day in cut]])
     Placement.objects.bulk_create(made, batch_size=1000)
+
+
+def first_placement(row: Entitlement, config: Config) -> Placement:
+    """Where what has no placement yet stands from its first day on, to be saved by the caller."""
+    placement = _wanted(row, config, assumed=first_day_of(row) < today())
+    placement.from_day = first_day_of(row)
+    return placement
+
+
+def first_day_of(row: Entitlement) -> date:
+    """What stood there before we saw it is assumed to have stood there since it began."""
+    return min(row.start_day or today(), today())
 
 
 def _wanted(row: Entitlement, config: Config, *, assumed: bool) -> Placement:

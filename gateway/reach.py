@@ -78,6 +78,19 @@ def is_used_by_one_tenant(program_serial: str, tenant: Tenant) -> bool:
         )
 
 
+def may_use(
+    tenant: Tenant | None, api_user: ApiUser | None, program_serial: str, account_id: int, *, serves_alone: bool
+) -> bool:
+    """Whether `accounts_for(tenant)` names this account, which is read through `api_user`. `serves_alone` = some API user is `tenant`'s."""
+    if api_user is None or not api_user.enabled:
+        return False
+    if tenant is None:
+        return True
+    served = {tenant.id} if serves_alone else set()
+    rule = (tenant.id, tenant.programs, tenant.account_ids)
+    return _matches((account_id, api_user.tenant_id), rule, program_serial, served=served)
+
+
 def _matches(place: tuple[Any, Any], tenant: tuple[Any, Any, Any], program_serial: str, *, served: set[Any]) -> bool:
     """`_rule_for` in Python, for many tenants at once."""
     (account_id, serves), (tenant_id, programs, account_ids) = place, tenant

@@ -3,7 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 from uuid import UUID
+
+if TYPE_CHECKING:
+    from tenants.models import Tenant
 
 
 class ActorKind(StrEnum):
@@ -28,7 +32,8 @@ class Actor:
 
     `name` is what audit and journal write down ("token 0199…", "user 7 alice", "system sync"). `tenant_ids` narrows tenants and staff;
     for operator and system it is empty and means every tenant. Scopes are already expanded (`write` includes `read`).
-    `reach` narrows a token further. `scopes_by_tenant` is a staff user's: what they may do differs from tenant to tenant.
+    `own_tenant` is a token's tenant as it stood when the token was looked up. `reach` narrows a token further. `scopes_by_tenant` is a
+    staff user's: what they may do differs from tenant to tenant.
     """
 
     kind: ActorKind
@@ -38,6 +43,7 @@ class Actor:
     token_id: UUID | None = None
     reach: Reach | None = None
     scopes_by_tenant: Mapping[UUID, frozenset[str]] = field(default_factory=dict, hash=False)
+    own_tenant: "Tenant | None" = field(default=None, compare=False, repr=False)
 
     # DRF asks these two of whatever stands in request.user.
     is_authenticated = True

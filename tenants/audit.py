@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from tenants.actors import Actor
-from tenants.context import current_address, current_request_id
+from tenants.context import current_address, current_request_id, write_last
 from tenants.models import AuditEntry
 
 
@@ -21,7 +21,7 @@ def record_audit(
     after: Any = None,
 ) -> None:
     """Write one entry. Call it inside the verb's `acting_as`, so that it commits or vanishes with the change itself."""
-    AuditEntry.objects.create(
+    entry = AuditEntry(
         tenant_id=tenant_id,
         actor=actor.name,
         address=current_address(),
@@ -32,6 +32,7 @@ def record_audit(
         before=before,
         after=after,
     )
+    write_last([entry])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +60,4 @@ def record_audits(actor: Actor, notes: Iterable[AuditNote], *, subject_type: str
         )
         for note in notes
     ]
-    AuditEntry.objects.bulk_create(rows, batch_size=1000)
+    write_last(rows)

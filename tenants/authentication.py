@@ -154,6 +154,7 @@ def actor_of(token: Token) -> Actor:
         scopes=expand_scopes(token.scopes),
         token_id=token.id,
         reach=_reach_of(token) if token.narrowed else None,
+        own_tenant=token.tenant,
     )
 
 

@@ -7,11 +7,14 @@ so that row-level security narrows what even a forgotten filter can reach; outsi
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Model
 
 from tenants.actors import Actor, ActorKind
+from tenants.rows import Statement, write_together
 
 ROLE_BY_KIND = {
     ActorKind.OPERATOR: "flexgate_operator",
@@ -29,6 +32,7 @@ BECOME = """SELECT set_config('role', %s, true), set_config('flexgate.tenants', 
     set_config('search_path', 'public, pg_temp', true)"""
 
 _standing: ContextVar[Standing | None] = ContextVar("flexgate_standing", default=None)
+_last_words: ContextVar["LastWords | None"] = ContextVar("flexgate_last_words", default=None)
 _address: ContextVar[str] = ContextVar("flexgate_address", default="")
 _request_id: ContextVar[str] = ContextVar("flexgate_request_id", default="")
 
@@ -39,31 +43,82 @@ def acting_as(actor: Actor) -> Iterator[None]:
 
     Fetch rows inside it. Never hold it across an upstream call: `refuse_open_context` guards that.
     """
-    outer = _standing.get()
+    outer, outer_words = _standing.get(), _last_words.get()
     standing = _standing_of(actor)
     with transaction.atomic():
-        _set_standing(standing)
-        token = _standing.set(standing)
+        if standing != outer:
+            _set_standing(standing)
+        words = LastWords(len(connection.savepoint_ids))
+        token, words_token = _standing.set(standing), _last_words.set(words)
         try:
             yield
+            if standing == outer and outer_words is not None:
+                outer_words.said += words.said
+            elif not connection.needs_rollback:
+                write_together(words.said)
         finally:
+            _last_words.reset(words_token)
             _standing.reset(token)
     # A SET LOCAL outlives the released savepoint (a rolled-back one restores it by itself), so put the outer standing back.
-    if connection.in_atomic_block:
+    if connection.in_atomic_block and standing != outer:
         _set_standing(outer or NOBODY)
 
 
+@dataclass(slots=True)
+class LastWords:
+    """What is written when a context ends; `depth` in savepoints, so that what is rolled back says nothing."""
+
+    depth: int
+    said: list[Model | Statement] = field(default_factory=list)
+
+
+def write_last(words: Sequence[Model | Statement]) -> None:
+    """Insert rows and run statements that nobody waits for within the transaction: in this order, in one round trip at its end.
+
+    For what is only written (audit, events) or read by nobody before (see rows.write_together). As whoever acts now, and only if it comes
+    to that. Within a savepoint of the caller's own they are written at once.
+    """
+    last = _last_words.get()
+    if last is not None and len(connection.savepoint_ids) == last.depth:
+        last.said += words
+    else:
+        write_together(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One statement that gives rows, and as whom it is asked."""
+
+    actor: Actor
+    statement: str
+    parameters: Sequence[Any]
+
+
 def ask_as(actor: Actor, statement: str, parameters: Sequence[Any]) -> list[Any]:
-    """The rows of one statement as `actor`, in a short transaction of its own and in one round trip to PostgreSQL, not five.
+    """The rows of one statement as `actor`, in a short transaction of its own and in one round trip to PostgreSQL, not five."""
+    return ask_together(Question(actor, statement, parameters))[0]
+
+
+def ask_together(*questions: Question) -> list[list[Any]]:
+    """The rows of each question, all in one round trip.
 
     What is sent together is one transaction, which ends with it; inside another one the standing is put back after it.
     """
-    before = (_standing.get() or NOBODY) if connection.in_atomic_block else ()
-    together = f"{BECOME}; {statement}; {BECOME}" if before else f"{BECOME}; {statement}"
+    statements, values = [], list[Any]()
+    for question in questions:
+        statements += [BECOME, question.statement]
+        values += [*_standing_of(question.actor), *question.parameters]
+    if connection.in_atomic_block:
+        statements.append(BECOME)
+        values += _standing.get() or NOBODY
+    found = []
     with connection.cursor() as cursor:
-        cursor.execute(together, [*_standing_of(actor), *parameters, *before])
-        cursor.nextset()
-        return list(cursor.fetchall())
+        cursor.execute("; ".join(statements), values)
+        for _ in questions:
+            cursor.nextset()
+            found.append(list(cursor.fetchall()))
+            cursor.nextset()
+    return found
 
 
 def refuse_open_context(what: str) -> None:

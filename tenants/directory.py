@@ -7,10 +7,11 @@ from django.db import IntegrityError, transaction
 
 from tenants.actors import Actor
 from tenants.audit import record_audit
-from tenants.context import acting_as
+from tenants.context import acting_as, ask_as
 from tenants.events import record_event
 from tenants.models import Tenant
 from tenants.problems import Problem, invalid, not_found
+from tenants.rows import columns_of, instance_of
 
 CHANGEABLE = (
     "name",
@@ -94,6 +95,15 @@ def resolve_tenant(actor: Actor, slug: str | None, *, pointer: str = "/tenant") 
     if tenant is None:
         raise invalid(pointer, "There is no such tenant.")
     return tenant
+
+
+def read_own_tenant(actor: Actor) -> Tenant:
+    """The one tenant that a tenant's token stands for. Stands as `actor` by itself."""
+    if actor.own_tenant is not None:
+        return actor.own_tenant
+    statement = f"SELECT {columns_of(Tenant, 'tenant')} FROM tenants_tenant tenant WHERE tenant.id = ANY(%s::uuid[])"  # noqa: S608
+    [columns] = ask_as(actor, statement, [list(actor.tenant_ids)])
+    return instance_of(Tenant, columns)
 
 
 def describe_tenant(tenant: Tenant) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.core.serializers.json import DjangoJSONEncoder
 from jsonschema import Draft202012Validator
 
-from tenants.context import current_request_id
+from tenants.context import current_request_id, write_last
 from tenants.models import Event
 
 TEXT: Mapping[str, Any] = {"type": "string"}
@@ -78,8 +78,8 @@ def record_event(
 
 
 def record_events(happenings: Sequence[Happening]) -> None:
-    """Write many events, in this order and in one statement; otherwise as `record_event`."""
-    Event.objects.bulk_create([_event_of(happening) for happening in happenings], batch_size=1000)
+    """Write many events, in this order; otherwise as `record_event`."""
+    write_last([_event_of(happening) for happening in happenings])
 
 
 def _event_of(happening: Happening) -> Event:

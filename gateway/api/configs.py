@@ -107,8 +107,7 @@ class ConfigsView(ApiView):
     def post(self, request: Request) -> Response:
         body = self.read_body(ConfigCreateSerializer)
         key = read_key(self.actor, request.headers.get("Idempotency-Key"), path=request.path, body=request.data)
-        with acting_as(self.actor):
-            tenant = tenant_of_request(self.actor, body)
+        tenant = tenant_of_request(self.actor, body)
         body.pop("tenant", None)
         outcome = create_config(self.actor, tenant=tenant, manner=read_manner(request, key=key), **body)
         unfinished = answer_unfinished(outcome, self.actor)

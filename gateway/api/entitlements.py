@@ -72,8 +72,7 @@ class EntitlementsView(ApiView):
     def post(self, request: Request) -> Response:
         body = self.read_body(EntitlementCreateSerializer)
         key = read_key(self.actor, request.headers.get("Idempotency-Key"), path=request.path, body=request.data)
-        with acting_as(self.actor):
-            tenant = tenant_of_request(self.actor, body)
+        tenant = tenant_of_request(self.actor, body)
         body.pop("tenant", None)
         if "serial_numbers" in body:
             body["serial_numbers"] = tuple(body["serial_numbers"])

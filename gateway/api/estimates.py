@@ -15,7 +15,6 @@ from gateway.provisioning.estimates import estimate_points
 from gateway.reach import accounts_for
 from tenants.api import ApiView
 from tenants.api.fields import NumberTextField, StrictCharField, StrictIntegerField
-from tenants.context import acting_as
 from tenants.directory import tenants_of
 
 
@@ -71,8 +70,7 @@ class EstimatesView(ApiView):
         body = self.read_body(EstimateRequestSerializer)
         if self.actor.sees_every_tenant:
             body.setdefault("tenant", None)
-        with acting_as(self.actor):
-            tenant = tenant_of_request(self.actor, body)
+        tenant = tenant_of_request(self.actor, body)
         body.pop("tenant", None)
         return Response({"points_per_day": estimate_points(self.actor, tenant=tenant, **body)})
 

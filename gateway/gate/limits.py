@@ -6,12 +6,15 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from uuid import UUID
 
-from django.db.models import Count, Q
+from django.db import connection
 
 from gateway.fortiflex.errors import NotSent
 from gateway.models import ApiUser, UpstreamCall
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+# Of the calls of one API user in the last hour: the fields of Counts. %s = where the minute begins.
+COUNTED = "count(*) FILTER (WHERE at > %s), count(*), count(*) FILTER (WHERE failed)"
+COUNT = f"SELECT {COUNTED} FROM gateway_upstreamcall WHERE api_user_id = %s AND at > %s"  # noqa: S608 - constants
 
 
 class Standing(IntEnum):
@@ -58,12 +61,9 @@ class Counts:
 
 def count_calls(api_user_id: UUID, now: datetime) -> Counts:
     """Inside an open context; one call under way counts already (its `at` lies in the future)."""
-    found = UpstreamCall.objects.filter(api_user=api_user_id, at__gt=now - HOUR).aggregate(
-        minute=Count("id", filter=Q(at__gt=now - MINUTE)),
-        hour=Count("id"),
-        errors=Count("id", filter=Q(failed=True)),
-    )
-    return Counts(**found)
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT, [now - MINUTE, api_user_id, now - HOUR])
+        return Counts(*cursor.fetchone())
 
 
 def full_window(

@@ -23,10 +23,6 @@ ORDERED = f"""
 """  # noqa: S608 - put together from constants
 
 
-def someone_waits(api_user: ApiUser, now: datetime) -> bool:
-    return UpstreamTurn.objects.filter(api_user=api_user, alive_until__gt=now).exists()
-
-
 def stand_in_line(api_user: ApiUser, turn_id: UUID, asker: Asker, alive_until: datetime) -> None:
     """Enter the queue, or say that we still look."""
     UpstreamTurn.objects.update_or_create(

@@ -112,7 +112,7 @@ class GatedPassage:
 
     def _refuse_without_room(self) -> None:
         """The login is a request too. The call that it is for was counted when the turn was taken, unless it was refused since."""
-        room = 1 if self.turn.call_id is not None else 2
+        room = 1 if self.turn.announced else 2
         with acting_as(GATE):
             now = clock.now()
             counts = count_calls(self.session.api_user.id, now)

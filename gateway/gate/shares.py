@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Avg
 
 from gateway.gate.limits import HOUR, seconds_of
@@ -14,6 +15,10 @@ from tenants import clock
 STEPS = (5, 15, 60, 300, 900, 3600)  # seconds; finer ones would tell how many others wait
 FAIR_SHARE = 2  # others are served in between
 REFUSED = "rejected"  # the outcome of a call that FortiFlex refused for what was in it
+LAST_OF_SHARE = """
+    SELECT at FROM gateway_upstreamcall WHERE api_user_id = %s AND tenant_id = %s AND at > %s AND failed AND outcome = %s
+    ORDER BY at DESC OFFSET %s LIMIT 1
+"""
 
 
 def seconds_without_errors(api_user_id: UUID, tenant_id: UUID | None, limits: Mapping[str, Any]) -> int:
@@ -26,11 +31,10 @@ def seconds_without_errors(api_user_id: UUID, tenant_id: UUID | None, limits: Ma
         return 0
     share = int(limits.get("errors_per_hour") or settings.FLEXGATE_ERRORS_PER_TENANT)
     now = clock.now()
-    rows = UpstreamCall.objects.filter(
-        api_user=api_user_id, tenant=tenant_id, at__gt=now - HOUR, failed=True, outcome=REFUSED
-    )
-    newest = list(rows.order_by("-at").values_list("at", flat=True)[:share])
-    return seconds_of(newest[-1] + HOUR - now) if len(newest) >= share else 0
+    with connection.cursor() as cursor:
+        cursor.execute(LAST_OF_SHARE, [api_user_id, tenant_id, now - HOUR, REFUSED, share - 1])
+        row = cursor.fetchone()
+    return seconds_of(row[0] + HOUR - now) if row is not None else 0
 
 
 def expected_seconds(api_user: ApiUser, calls: int) -> int:

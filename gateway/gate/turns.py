@@ -8,25 +8,27 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 from psycopg.errors import LockNotAvailable
 
-from gateway.gate.limits import Asker, GateClosed, Standing, Why, count_calls, full_window, seconds_of
+from gateway.gate.lanes import announce_request, free_lane, lock_lane, take_lane
+from gateway.gate.limits import Asker, GateClosed, Standing, Why, full_window, seconds_of
 from gateway.gate.pauses import next_pause, sleep_until_freed, tell_freed
-from gateway.gate.queue import place_in_line, someone_waits, stand_in_line, step_out
+from gateway.gate.queue import place_in_line, stand_in_line, step_out
 from gateway.gate.records import GATE, SILENT_AFTER, CallRecord
-from gateway.models import ApiUser, UpstreamCall, UpstreamLane
+from gateway.models import ApiUser, UpstreamLane
 from tenants import clock, ids
-from tenants.context import acting_as, current_request_id, refuse_open_context
+from tenants.context import acting_as, refuse_open_context
 
 LEASE_MARGIN = 10  # seconds by which a lease outlives its call's total deadline
 ALIVE = timedelta(seconds=5)  # how long a waiting turn counts after its last look
-CLAIM_SECONDS = 2
 
 
 @dataclass(slots=True)
 class Turn:
-    """The lane is ours until `ends_at` (monotonic). `call_id` = the row of the request about to be made; `lane` as it was when taken."""
+    """The lane is ours until `ends_at` (monotonic). `announced` = a request is about to be made; `made` = what came of the last one, not
+    written down yet; `lane` as it was when taken.
+    """
 
     api_user: ApiUser
     asker: Asker
@@ -34,25 +36,24 @@ class Turn:
     ends_at: float
     lease_ends: datetime
     lane: UpstreamLane
-    call_id: int | None
     claimed: Any = None
-    records: list[tuple[int, CallRecord]] = field(default_factory=list)
+    announced: bool = True
+    made: CallRecord | None = None
     failures: int = 0
     closing: tuple[int, str, Why] | None = None
     given_back: bool = False
 
     def record(self, call: CallRecord) -> None:
         """What came of the request that was about to be made; written when the lane is given back, or before the next request."""
-        if self.call_id is not None:
-            self.records.append((self.call_id, call))
-            self.call_id = None
+        if self.announced:
+            self.made, self.announced = call, False
 
     def announce_next(self) -> None:
         """One more request on the wire within this turn."""
-        if self.call_id is None:
+        if not self.announced:
             with acting_as(GATE):
-                self._write_records()
-                self.call_id = _announce(self.api_user, self.asker, self.lease_ends)
+                announce_request(self.api_user.id, self.asker, self.lease_ends, made=self.made)
+            self.made, self.announced = None, True
 
     def give_back(self) -> None:
         if not self.given_back:
@@ -61,35 +62,21 @@ class Turn:
             self._after_giving_back()
 
     def give_back_here(self) -> None:
-        """As part of the caller's transaction, which saves one of our own; what is rolled back is given back later."""
-        with acting_as(GATE):
-            self._write_records()
-            if self.call_id is not None:  # announced, and never made
-                UpstreamCall.objects.filter(id=self.call_id).delete()
-            changed: dict[str, object] = {"holder": None, "held_until": None, "failures": self.failures}
-            if self.closing is not None:
-                seconds, reason, why = self.closing
-                until = clock.now() + timedelta(seconds=seconds)
-                changed |= {"closed_until": until, "closed_reason": f"{why}: {reason}"[:100]}
-            UpstreamLane.objects.filter(api_user=self.api_user, holder=self.holder).update(**changed)
+        """As part of the caller's transaction (the gateway's), which saves one of our own; what is rolled back is given back later."""
+        free_lane(
+            self.api_user.id,
+            holder=self.holder,
+            held_until=self.lease_ends,
+            made=self.made,
+            never_made=self.announced,
+            failures=self.failures,
+            closing=self.closing,
+        )
         transaction.on_commit(self._after_giving_back)
 
     def _after_giving_back(self) -> None:
         self.given_back = True
         tell_freed(self.api_user.id)
-
-    def _write_records(self) -> None:
-        now = clock.now()
-        for call_id, call in self.records:
-            UpstreamCall.objects.filter(id=call_id).update(
-                at=now,
-                path=call.path,
-                outcome=call.outcome[:40],
-                failed=call.failed,
-                http_status=call.http_status,
-                milliseconds=call.milliseconds,
-            )
-        self.records.clear()
 
 
 @contextmanager
@@ -167,13 +154,13 @@ def _wait_for_turn(wish: _Wish, wait_seconds: float) -> Turn | None:
 def _try(wish: _Wish, *, in_line: bool, may_wait: bool) -> tuple["Turn | GateClosed | None", int]:
     """The lane for us, or why not and how many go before us. One short transaction; the row lock makes looking and taking one step."""
     api_user, asker = wish.api_user, wish.asker
-    lane, now = _lock_lane(api_user), clock.now()
+    look = lock_lane(api_user, clock.now())
+    lane, counts, now = look.lane, look.counts, clock.now()
     closed = None if wish.logs_in else _why_closed(lane, now, writes=wish.writes)
     if closed is not None:
         return closed, 0
-    counts = count_calls(api_user.id, now)
     before, held = 0, lane.held_until is not None and lane.held_until > now
-    if held or someone_waits(api_user, now):
+    if held or look.someone_waits:
         in_line = True
         stand_in_line(api_user, wish.id, asker, now + ALIVE)
         # Those who stand higher but have used up their part of the windows don't hold us up.
@@ -189,27 +176,14 @@ def _try(wish: _Wish, *, in_line: bool, may_wait: bool) -> tuple["Turn | GateClo
         return GateClosed(reason, seconds=2, why=Why.QUEUE), before
     if in_line:
         step_out(wish.id)
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL lock_timeout = '{CLAIM_SECONDS}s'")  # a constant
-        claimed = wish.claim()
-        cursor.execute("SET LOCAL lock_timeout = DEFAULT")
+    claimed = wish.claim()
     if claimed is None:
         return None, 0
-    lane.holder, now = ids.new_id(), clock.now()  # the claim may have waited: the lease outlives the call all the same
-    lane.held_until = now + timedelta(seconds=wish.call_seconds + LEASE_MARGIN)
-    lane.save(update_fields=["holder", "held_until"])
-    call_id = _announce(api_user, asker, lane.held_until)
+    # The claim may have waited: the lease outlives the call all the same.
+    holder, held_until = ids.new_id(), clock.now() + timedelta(seconds=wish.call_seconds + LEASE_MARGIN)
+    take_lane(lane, asker, holder=holder, held_until=held_until)
     ends_at = time.monotonic() + wish.call_seconds
-    turn = Turn(api_user, asker, lane.holder, ends_at, lane.held_until, lane, call_id, claimed, failures=lane.failures)
-    return turn, 0
-
-
-def _lock_lane(api_user: ApiUser) -> UpstreamLane:
-    lane = UpstreamLane.objects.select_for_update().filter(api_user=api_user).first()
-    if lane is None:
-        UpstreamLane.objects.bulk_create([UpstreamLane(api_user=api_user)], ignore_conflicts=True)
-        lane = UpstreamLane.objects.select_for_update().get(api_user=api_user)
-    return lane
+    return Turn(api_user, asker, holder, ends_at, held_until, lane, claimed, failures=lane.failures), 0
 
 
 def _why_closed(lane: UpstreamLane, now: datetime, *, writes: bool) -> GateClosed | None:
@@ -220,11 +194,3 @@ def _why_closed(lane: UpstreamLane, now: datetime, *, writes: bool) -> GateClose
     if writes and lane.failures >= SILENT_AFTER:
         return GateClosed("FortiFlex did not answer lately; a read goes first.", seconds=1, why=Why.PROBE)
     return None
-
-
-def _announce(api_user: ApiUser, asker: Asker, lease_ends: datetime) -> int:
-    """A request counts from before it is made: its time lies in the future until it is over."""
-    row = UpstreamCall.objects.create(
-        api_user=api_user, tenant_id=asker.tenant_id, at=lease_ends, request_id=current_request_id()
-    )
-    return int(row.pk)

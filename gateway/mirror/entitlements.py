@@ -18,7 +18,7 @@ from gateway.mirror.telling import WATCHED, happened, tell_change
 from gateway.mirror.vanishing import note_missed
 from gateway.models import Assignment, Config, Entitlement, ProgramAccount
 from gateway.operations import touched_since
-from gateway.placements import place_all
+from gateway.placements import first_day_of, place_all
 from gateway.tags import Tag, split_tag
 from tenants.events import Happening, record_events
 from tenants.models import Tenant
@@ -119,9 +119,7 @@ def _store(
         row, fields = rows.get(serial), _fields_of(item, program_serial, account_id)
         text, tag = split_tag(item.description)
         if row is None:
-            row = Entitlement(serial_number=serial, description=text, **fields)
-            if born_to is not None:
-                row.tenant_id, row.description, row.labels = born_to.tenant_id, born_to.text, dict(born_to.labels)
+            row = new_entitlement(item, program_serial=program_serial, account_id=account_id, born_to=born_to)
             created.append(row)
         else:
             before = {name: getattr(row, name) for name in (*WATCHED, "upstream_description", "description")}
@@ -152,6 +150,18 @@ def _store(
     return changes
 
 
+def new_entitlement(
+    item: records.Entitlement, *, program_serial: str, account_id: int, born_to: Birth | None
+) -> Entitlement:
+    """The row of what the mirror has not seen before, to be saved by the caller."""
+    row = Entitlement(serial_number=item.serial_number, **_fields_of(item, program_serial, account_id))
+    if born_to is None:
+        row.description, _ = split_tag(item.description)
+    else:
+        row.tenant_id, row.description, row.labels = born_to.tenant_id, born_to.text, dict(born_to.labels)
+    return row
+
+
 def _speaks_for_owner(tag: Tag | None, owner: str | None) -> bool:
     """Whether a text is the present owner's. Under another's tag it is what the owner before had written, told late."""
     return tag is None or not tag.valid or tag.tenant_slug == owner
@@ -177,8 +187,7 @@ def _fields_of(item: records.Entitlement, program_serial: str, account_id: int) 
 def _place(created: Iterable[Entitlement], moved: Sequence[Entitlement]) -> None:
     by_day: dict[date, list[Entitlement]] = defaultdict(list)
     for row in created:
-        # What stood there before we saw it is assumed to have stood there since it began.
-        by_day[min(row.start_day or today(), today())].append(row)
+        by_day[first_day_of(row)].append(row)
     for first, rows in by_day.items():
         place_all(rows, on=first, assumed=first < today())
     if moved:

@@ -1,5 +1,6 @@
 """The journal of upstream writes, and what is read out of it."""
 
+from gateway.operations.attempts import LICENCE_TOKEN, close_attempt, lock_unsettled
 from gateway.operations.journal import (
     CONFIG_CHANGES,
     CREATIONS,
@@ -12,7 +13,6 @@ from gateway.operations.journal import (
     end_planned,
     leave_to_worker,
     lock_planned,
-    lock_unsettled,
     may_try_again,
     plan_operation,
     refuse_if_in_progress,
@@ -30,10 +30,8 @@ from gateway.operations.reading import (
 from gateway.operations.settling import (
     FIRST_LOOK_SECONDS,
     JOURNAL,
-    LICENCE_TOKEN,
     State,
     add_evidence,
-    finish_attempt,
     settle_failed,
     settle_succeeded,
     settle_unknown,
@@ -55,12 +53,12 @@ __all__ = [
     "add_evidence",
     "cancel_operation",
     "claim_planned",
+    "close_attempt",
     "describe_operation",
     "digest_token",
     "end_planned",
     "find_operation",
     "find_positions",
-    "finish_attempt",
     "followed_by",
     "leads_on",
     "leave_to_worker",

@@ -11,23 +11,28 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q
+from django.db import connection
+from django.db.models import Q
 
-from gateway.models import ApiUser, Attempt, Operation
+from gateway.models import ApiUser, Operation
 from gateway.operations.settling import JOURNAL, State, settle_failed
 from gateway.upstream import CALL_SECONDS
 from tenants import clock
 from tenants.actors import Actor
 from tenants.audit import record_audit
-from tenants.context import acting_as, current_request_id
+from tenants.context import acting_as, current_request_id, write_last
 from tenants.models import Tenant
 from tenants.problems import Problem
+from tenants.rows import write_together
 
 OPEN = (State.PLANNED, State.SENT, State.UNKNOWN)
 # A sender makes its call and settles inside this time; a `sent` row older than that has lost its sender.
 SENT_SECONDS = CALL_SECONDS + 60
 PLANNED_SECONDS = 120  # a caller that sends by itself has begun by then, or left it to the worker
 # Definitely not done, for a reason that passes: the same idempotency key starts the next attempt.
+CLAIM = (
+    "UPDATE gateway_operation SET state = 'sent', sent_at = %s, next_check_at = %s WHERE id = %s AND state = 'planned'"
+)
 TRY_AGAIN_CODES = frozenset({"not_done", "upstream_busy", "upstream_unavailable", "rate_limited"})
 
 
@@ -64,7 +69,7 @@ def plan_operation(
 ) -> Operation:
     """Write the journal row, inside the caller's `acting_as`. `deferred` = the worker sends it; IntegrityError if `key` is taken."""
     now = clock.now()
-    operation = Operation.objects.create(
+    operation = Operation(
         kind=plan.kind,
         tenant_id=plan.tenant_id,
         api_user_id=plan.api_user_id,
@@ -86,6 +91,10 @@ def plan_operation(
         deferred=deferred,
         created_at=now,
     )
+    if key is None:
+        write_last([operation])
+    else:
+        write_together([operation])
     if plan.neighbours is not None:
         operation.tenant, operation.api_user = plan.neighbours
     record_audit(
@@ -143,11 +152,12 @@ def claim_planned(operation: Operation) -> bool:
     What is sent was fixed when it was planned; only the state moves, so `operation` need not be fresh.
     """
     now = clock.now()
-    moved = {"state": State.SENT, "sent_at": now, "next_check_at": now + timedelta(seconds=SENT_SECONDS)}
-    if not Operation.objects.filter(id=operation.id, state=State.PLANNED).update(**moved):
-        return False
-    for name, value in moved.items():
-        setattr(operation, name, value)
+    next_check_at = now + timedelta(seconds=SENT_SECONDS)
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM, [now, next_check_at, operation.id])
+        if not cursor.rowcount:
+            return False
+    operation.state, operation.sent_at, operation.next_check_at = State.SENT, now, next_check_at
     return True
 
 
@@ -197,18 +207,6 @@ def reopen_operation(operation: Operation, *, deferred: bool = False) -> bool:
             deferred=deferred,
         )
     return bool(reopened)
-
-
-def lock_unsettled(operation_id: UUID, *, attempt: int) -> Operation | None:
-    """The row, locked, if this attempt's outcome is still open; None if it was settled meanwhile. Inside an open `acting_as`."""
-    operation = (
-        Operation.objects.select_for_update(of=("self",))
-        .select_related("tenant", "api_user")
-        .filter(id=operation_id, state__in=[State.SENT, State.UNKNOWN])
-        .annotate(superseded=Exists(Attempt.objects.filter(operation=OuterRef("pk"), number__gt=attempt)))
-        .first()
-    )
-    return None if operation is None or operation.superseded else operation  # type: ignore[attr-defined]
 
 
 def digest_token(token: str) -> str:

@@ -1,22 +1,19 @@
 """What came of an operation, written down: succeeded, failed, unknown. Inside an open `acting_as` of the gateway or whoever settles it."""
 
-import re
-import zlib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from gateway.fortiflex.records import Exchange
-from gateway.models import Attempt, Operation
+from gateway.models import Operation
 from tenants import clock
 from tenants.actors import system
 from tenants.audit import record_audit
 from tenants.events import record_event
+from tenants.rows import save_fields
 
 JOURNAL = system("operations")
 State = Operation.State
 FIRST_LOOK_SECONDS = 5  # most lost answers are settled by the first look
-LICENCE_TOKEN = re.compile(rb'("token"\s*:\s*)"[^"]*"')
 
 
 def settle_succeeded(operation: Operation, *, serial_numbers: Sequence[str], config_id: int | None) -> None:
@@ -49,22 +46,10 @@ def add_evidence(operation: Operation, found: Mapping[str, Any]) -> None:
     operation.evidence = [*operation.evidence, {"at": clock.now().isoformat(), **found}]
 
 
-def finish_attempt(attempt: Attempt, *, outcome: str, exchange: Exchange | None) -> None:
-    """What came back, kept whole except for licence tokens. Inside an open `acting_as`."""
-    attempt.finished_at = clock.now()
-    attempt.outcome = outcome[:30]
-    if exchange is not None:
-        attempt.http_status = exchange.http_status
-        attempt.answer = zlib.compress(LICENCE_TOKEN.sub(rb'\1"***"', exchange.body))
-    attempt.save(update_fields=["finished_at", "outcome", "http_status", "answer"])
-
-
 def _settle(operation: Operation, state: Operation.State, error: dict[str, Any] | None) -> None:
     operation.state, operation.error = state, error
     operation.settled_at, operation.next_check_at = clock.now(), None
-    operation.save(
-        update_fields=["state", "error", "settled_at", "next_check_at", "serial_numbers", "config_id", "evidence"]
-    )
+    save_fields(operation, "state", "error", "settled_at", "next_check_at", "serial_numbers", "config_id", "evidence")
     shown = {} if error is None else {"code": error["code"], "detail": error["detail"]}
     tell_operation(operation, f"operation.{state}", {"entitlements": operation.serial_numbers} | shown)
     record_audit(

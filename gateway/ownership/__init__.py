@@ -1,6 +1,14 @@
 """Whose a serial is: assign, hand over, flip at midnight. The database is the truth; tags move nothing."""
 
-from gateway.ownership.assigning import assign_each, assign_serials, end_ownership, foresee_each, own_new_serials
+from gateway.ownership.assigning import (
+    assign_each,
+    assign_serials,
+    end_ownership,
+    first_periods,
+    foresee_each,
+    own_new_serials,
+    tell_first_periods,
+)
 from gateway.ownership.flipping import FLIP, ensure_flipped, flip_owners, forget_day
 from gateway.ownership.timeline import Change, Step, UnknownSerials
 
@@ -13,8 +21,10 @@ __all__ = [
     "assign_serials",
     "end_ownership",
     "ensure_flipped",
+    "first_periods",
     "flip_owners",
     "foresee_each",
     "forget_day",
     "own_new_serials",
+    "tell_first_periods",
 ]

@@ -150,22 +150,48 @@ def own_new_serials(
         row.tenant, row.description, row.labels, row.proposed_tenant = tenant, description, dict(labels), ""
     Entitlement.objects.bulk_update(others, fields=["tenant", "description", "labels", "proposed_tenant"])
     if tenant is not None:
-        made = [
-            Assignment(
-                tenant=tenant,
-                serial_number=row.serial_number,
-                from_day=from_day,
-                description=description,
-                labels=dict(labels),
-                operation_id=operation_id,
-                created_by=actor.name,
-            )
-            for row in rows
-        ]
+        made = first_periods(
+            actor,
+            [row.serial_number for row in rows],
+            tenant=tenant,
+            description=description,
+            labels=labels,
+            operation_id=operation_id,
+            from_day=from_day,
+        )
         Assignment.objects.bulk_create(made)
-        changes = [(Change(period.serial_number, tenant, from_day), period) for period in made]
-        tell_steps(actor, [Step(change, None, frozenset(), period, changed=True) for change, period in changes])
+        tell_first_periods(actor, made)
     if others:
         place_all(others, on=today())
     if LedgerEntry.objects.filter(serial_number__in=serials, day__gte=from_day).exists():
         attribute(list(serials), from_day)
+
+
+def first_periods(
+    actor: Actor,
+    serials: Iterable[str],
+    *,
+    tenant: Tenant,
+    description: str,
+    labels: Mapping[str, Any],
+    operation_id: UUID,
+    from_day: date,
+) -> list[Assignment]:
+    """The assignments of what an operation created, to be saved by the caller."""
+    return [
+        Assignment(
+            tenant=tenant,
+            serial_number=serial,
+            from_day=from_day,
+            description=description,
+            labels=dict(labels),
+            operation_id=operation_id,
+            created_by=actor.name,
+        )
+        for serial in serials
+    ]
+
+
+def tell_first_periods(actor: Actor, periods: Iterable[Assignment]) -> None:
+    changes = [(Change(period.serial_number, period.tenant, period.from_day), period) for period in periods]
+    tell_steps(actor, [Step(change, None, frozenset(), period, changed=True) for change, period in changes])

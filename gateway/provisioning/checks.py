@@ -14,7 +14,7 @@ from gateway.reach import accounts_for, api_user_for
 from gateway.tags import looks_like_tag
 from tenants.actors import Actor, ActorKind
 from tenants.context import acting_as
-from tenants.directory import resolve_tenant
+from tenants.directory import read_own_tenant, resolve_tenant
 from tenants.models import Tenant
 from tenants.problems import Problem, invalid, not_found
 
@@ -30,16 +30,17 @@ UNKNOWN_CONFIG = "There is no such configuration."
 def tenant_of_request(actor: Actor, body: Mapping[str, Any]) -> Tenant | None:
     """Whose the new thing will be: a tenant's token makes for itself; an operator's names the tenant, null = nobody's, catalogue.
 
-    Staff name one of their tenants: what is nobody's is not theirs to make.
+    Stands as `actor` by itself. Staff name one of their tenants: what is nobody's is not theirs to make.
     """
     if actor.sees_every_tenant or actor.kind is ActorKind.STAFF:
         if "tenant" not in body:
             raise invalid("/tenant", "Name the tenant that this is for; null for none.")
-        tenant = resolve_tenant(actor, body["tenant"])
+        with acting_as(actor):
+            tenant = resolve_tenant(actor, body["tenant"])
         if tenant is None and not actor.sees_every_tenant:
             raise invalid("/tenant", "Name one of your tenants.")
         return tenant
-    own = Tenant.objects.visible_to(actor).get(id__in=actor.tenant_ids)
+    own = read_own_tenant(actor)
     if body.get("tenant", own.slug) != own.slug:
         raise invalid("/tenant", "There is no such tenant.")
     return own
@@ -119,6 +120,14 @@ def usable_config(actor: Actor, config_id: int, *, tenant: Tenant | None) -> Con
     row = Config.objects.visible_to(actor).filter(id=config_id).first()
     if row is None:
         raise invalid("/config", UNKNOWN_CONFIG)
+    offered = not actor.sees_every_tenant and ConfigOffer.objects.filter(config=row, tenant=tenant).exists()
+    reached = row.tenant_id is None or actor.sees_every_tenant or _reaches(tenant, row)
+    refuse_unusable(actor, row, tenant=tenant, offered=offered, reached=reached)
+    return row
+
+
+def refuse_unusable(actor: Actor, row: Config, *, tenant: Tenant | None, offered: bool, reached: bool) -> None:
+    """`row` is visible to `actor`. `offered` = to `tenant`; `reached` = its account is one that `tenant` may use."""
     if row.vanished_at is not None or row.status != "ACTIVE":
         raise invalid("/config", f"This configuration is {row.status.lower() or 'gone'}; enable it or take another.")
     if row.tenant_id is not None and row.tenant_id != (tenant.id if tenant else None):
@@ -126,17 +135,16 @@ def usable_config(actor: Actor, config_id: int, *, tenant: Tenant | None) -> Con
             "/config", "This configuration belongs to another tenant." if actor.sees_every_tenant else UNKNOWN_CONFIG
         )
     if actor.sees_every_tenant:
-        return row
-    if row.tenant_id is None and not ConfigOffer.objects.filter(config=row, tenant=tenant).exists():
+        return
+    if row.tenant_id is None and not offered:
         # It is under one of the tenant's entitlements, so it is no secret; but new ones need an offer.
         raise Problem(
             "not_available", "This configuration is not offered to you for new entitlements; ask your operator."
         )
-    if row.tenant_id is not None and not _reaches(tenant, row):
+    if row.tenant_id is not None and not reached:
         raise Problem(
             "not_available", "The account of this configuration is no longer yours to use; ask your operator."
         )
-    return row
 
 
 def check_new_parameters(config: Config, wanted: Sequence[Mapping[str, Any]]) -> None:

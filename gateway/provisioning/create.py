@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from gateway.catalogue import Form, find_product_type, form_of
-from gateway.models import ApiUser, Config, Entitlement, Operation
+from gateway.catalogue import Form, form_of
+from gateway.models import ApiUser, Config, Entitlement, Operation, Program
 from gateway.operations import Plan
 from gateway.provisioning import checks
 from gateway.provisioning.estimates import CALC_WAIT, points_of_config
+from gateway.provisioning.ground import find_ground
 from gateway.provisioning.guards import guard_creation, guard_product, guard_program, needs_points
 from gateway.provisioning.idempotency import Outcome, carry_out, find_earlier, replay_of, start_operation
 from gateway.provisioning.manner import AS_USUAL, Manner
@@ -44,12 +45,11 @@ def create_entitlements(actor: Actor, wish: Wish, *, tenant: Tenant | None, mann
     earlier = find_earlier(actor, manner.key)
     if (replay := replay_of(earlier)) is not None:
         return replay
-    with acting_as(actor):
-        config = checks.usable_config(actor, wish.config, tenant=tenant)
-    api_user = checks.reader_of(config.program_id, config.account_id)
-    form = form_of(find_product_type(api_user.api_url, config.product_type_id), config.product_type_id)
+    ground = find_ground(actor, wish.config, tenant=tenant)
+    config, api_user = ground.config, ground.api_user
+    form = form_of(ground.product, config.product_type_id)
     _check_form(wish, form)
-    _check_values(wish, config)
+    _check_values(wish, ground.program)
     if form == "hardware":
         with acting_as(actor):
             _check_available(actor, wish)
@@ -100,8 +100,7 @@ def _wrong_form(pointer: str, detail: str) -> Problem:
     return Problem("invalid", detail, errors=errors)
 
 
-def _check_values(wish: Wish, config: Config) -> None:
-    program = checks.program_of(config)
+def _check_values(wish: Wish, program: Program) -> None:
     if wish.count is not None:
         checks.check_count(wish.count)
     if wish.serial_numbers is not None:

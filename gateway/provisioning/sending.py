@@ -16,10 +16,9 @@ from gateway.operations import (
     JOURNAL,
     TRY_AGAIN_CODES,
     claim_planned,
-    finish_attempt,
+    close_attempt,
     leave_to_worker,
     lock_planned,
-    lock_unsettled,
     note_late_answer,
     plan_operation,
     send_again_later,
@@ -35,7 +34,7 @@ from gateway.provisioning.writes.write import NotOurs, Stored, WrongAnswer
 from gateway.tags import make_tag
 from gateway.upstream import CALL_SECONDS, INTERACTIVE_WAIT, client_for
 from tenants import clock
-from tenants.context import acting_as
+from tenants.context import acting_as, write_last
 from tenants.secrets import SecretUnreadable
 
 log = structlog.get_logger("flexgate.operations")
@@ -120,14 +119,13 @@ def in_turn(
 
 def claim_for_sending(operation: Operation) -> Claimed | None:
     """planned → sent with the attempt's row, or its end where it may not be sent any more. In the transaction that takes the lane."""
-    with acting_as(JOURNAL):
-        is_first = operation.sent_at is None
-        if not claim_planned(operation):
-            return None
-        if (failure := why_unsendable(operation)) is not None:
-            _settle_failure(operation, failure)
-            return None
-        return Claimed(operation, _open_attempt(operation, is_first=is_first))
+    is_first = operation.sent_at is None
+    if not claim_planned(operation):
+        return None
+    if (failure := why_unsendable(operation)) is not None:
+        _settle_failure(operation, failure)
+        return None
+    return Claimed(operation, _open_attempt(operation, is_first=is_first))
 
 
 def _send(claimed: Claimed, turn: Turn) -> Sent:
@@ -140,8 +138,7 @@ def _send(claimed: Claimed, turn: Turn) -> Sent:
         return _close_not_done(operation, attempt, NotSent(str(error)), turn)
     except OutcomeUnknown as error:
         with acting_as(JOURNAL):
-            finish_attempt(attempt, outcome=error.reason, exchange=error.exchange)
-            row = lock_unsettled(operation.id, attempt=attempt.number)
+            row = close_attempt(operation, attempt, outcome=error.reason, exchange=error.exchange)
             if row is not None:
                 settle_unknown(row, reason=f"{error.reason}: {error}")
             turn.give_back_here()
@@ -180,7 +177,7 @@ def _open_attempt(operation: Operation, *, is_first: bool) -> Attempt:
     number = 1 if is_first else operation.attempts.count() + 1
     tag = make_tag(operation.tenant.slug if operation.tenant else None, operation.id, number)
     request = WRITES[operation.kind].build_request(operation, tag)
-    return Attempt.objects.create(
+    attempt = Attempt(
         operation=operation,
         tenant_id=operation.tenant_id,
         number=number,
@@ -188,6 +185,8 @@ def _open_attempt(operation: Operation, *, is_first: bool) -> Attempt:
         request=request,
         sent_at=operation.sent_at or clock.now(),
     )
+    write_last([attempt])
+    return attempt
 
 
 def _close_not_done(operation: Operation, attempt: Attempt, error: NotDone, turn: Turn) -> Sent:
@@ -195,8 +194,7 @@ def _close_not_done(operation: Operation, attempt: Attempt, error: NotDone, turn
     product = find_product_type(operation.api_user.api_url, product_type_id) if product_type_id else None
     failure = explain_failure(error, kind=operation.kind, product=product)
     with acting_as(JOURNAL):
-        finish_attempt(attempt, outcome=type(error).__name__.lower(), exchange=error.exchange)
-        row = lock_unsettled(operation.id, attempt=attempt.number)
+        row = close_attempt(operation, attempt, outcome=type(error).__name__.lower(), exchange=error.exchange)
         if row is not None and row.deferred and failure.code in TRY_AGAIN_CODES:
             send_again_later(row, seconds=failure.retry_after or 30)  # nobody waits for it, and its time will come
         elif row is not None:
@@ -209,8 +207,7 @@ def _close_answered(operation: Operation, attempt: Attempt, answer: Answer[Any],
     """An answer that can't be stored as ours leaves the outcome to a person."""
     try:
         with acting_as(JOURNAL):
-            finish_attempt(attempt, outcome="answered", exchange=answer.exchange)
-            row = lock_unsettled(operation.id, attempt=attempt.number)
+            row = close_attempt(operation, attempt, outcome="answered", exchange=answer.exchange)
             if row is None:
                 note_late_answer(operation, attempt, answer.value)
                 followups = []
@@ -225,8 +222,7 @@ def _close_answered(operation: Operation, attempt: Attempt, answer: Answer[Any],
         else:
             log.exception("answer not stored", operation=str(operation.id))
         with acting_as(JOURNAL):
-            finish_attempt(attempt, outcome="answered", exchange=answer.exchange)
-            row = lock_unsettled(operation.id, attempt=attempt.number)
+            row = close_attempt(operation, attempt, outcome="answered", exchange=answer.exchange)
             if row is not None:
                 # What somebody owns is for a person; what the mirror does not know yet, the next look may.
                 settle_unknown(row, reason=f"answered: {error}", look_again=not isinstance(error, NotOurs))

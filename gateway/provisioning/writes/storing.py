@@ -13,6 +13,7 @@ from gateway.models import Assignment, Config, Entitlement, Operation
 from gateway.operations import JOURNAL
 from gateway.ownership import end_ownership, own_new_serials
 from gateway.placements import place
+from gateway.provisioning.writes.births import store_births
 from gateway.provisioning.writes.write import NotOurs, WrongAnswer
 from tenants import clock
 
@@ -20,17 +21,21 @@ from tenants import clock
 def store_new_entitlements(operation: Operation, found: Sequence[records.Entitlement]) -> list[str]:
     """Mirror rows, owner, text and labels of what this operation made. NotOurs if any of them is somebody's or was there before."""
     serials = [record.serial_number for record in found]
+    text, labels = operation.intent.get("description") or "", operation.intent.get("labels") or {}
+    birth = Birth(operation.tenant_id, text, labels)
+    from_day = billing_day_at(operation.sent_at or clock.now())
+    if store_births(operation, found, birth, from_day=from_day):
+        return serials
     not_ours = foreign_serials(operation, serials)
     if not_ours:
         raise NotOurs(not_ours)
     if again := gone_devices(operation, serials):
-        end_ownership(JOURNAL, serials=again, on=billing_day_at(operation.sent_at or clock.now()))
-    text, labels = operation.intent.get("description") or "", operation.intent.get("labels") or {}
+        end_ownership(JOURNAL, serials=again, on=from_day)
     apply_entitlements(
         found,
         program_serial=operation.program_serial,
         account_id=operation.account_id,
-        born_to=Birth(operation.tenant_id, text, labels),
+        born_to=birth,
     )
     if operation.intent.get("folder_path"):
         Entitlement.objects.filter(serial_number__in=serials).update(folder_path=operation.intent["folder_path"])
@@ -41,7 +46,7 @@ def store_new_entitlements(operation: Operation, found: Sequence[records.Entitle
         description=text,
         labels=labels,
         operation_id=operation.id,
-        from_day=billing_day_at(operation.sent_at or clock.now()),
+        from_day=from_day,
     )
     return serials
 

@@ -1,0 +1,61 @@
+"""The end of an attempt: what came back is written down, and the operation's row is locked if its outcome is still open."""
+
+import re
+import zlib
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Exists, OuterRef
+
+from gateway.fortiflex.records import Exchange
+from gateway.models import Attempt, Operation
+from gateway.operations.settling import State
+from tenants import clock
+from tenants.rows import columns_of, instance_of
+
+LICENCE_TOKEN = re.compile(rb'("token"\s*:\s*)"[^"]*"')
+FINISH = """
+    UPDATE gateway_attempt SET finished_at = %s, outcome = %s, http_status = coalesce(%s, http_status), answer = coalesce(%s, answer)
+    WHERE id = %s
+"""
+LOCK = f"""
+    SELECT EXISTS (SELECT 1 FROM gateway_attempt later WHERE later.operation_id = operation.id AND later.number > %s),
+        {columns_of(Operation, "operation")}
+    FROM gateway_operation operation WHERE operation.id = %s AND operation.state IN ('sent', 'unknown') FOR UPDATE OF operation
+"""  # noqa: S608 - columns of a model
+
+
+def close_attempt(
+    operation: Operation, attempt: Attempt, *, outcome: str, exchange: Exchange | None
+) -> Operation | None:
+    """Keep what came back, whole except for licence tokens; the row as `lock_unsettled` gives it. Inside an open `acting_as`.
+
+    `operation`: as it was sent, with its tenant and API user. One round trip, because every write ends here.
+    """
+    attempt.finished_at, attempt.outcome = clock.now(), outcome[:30]
+    if exchange is not None:
+        attempt.http_status = exchange.http_status
+        attempt.answer = zlib.compress(LICENCE_TOKEN.sub(rb'\1"***"', exchange.body))
+    finished: list[Any] = [attempt.finished_at, attempt.outcome, attempt.http_status, attempt.answer, attempt.id]
+    with connection.cursor() as cursor:
+        cursor.execute(f"{FINISH};{LOCK}", [*finished, attempt.number, operation.id])
+        cursor.nextset()
+        found = cursor.fetchone()
+    if found is None or found[0]:
+        return None
+    row = instance_of(Operation, found[1:])
+    row.tenant, row.api_user = operation.tenant, operation.api_user
+    return row
+
+
+def lock_unsettled(operation_id: UUID, *, attempt: int) -> Operation | None:
+    """The row, locked, if this attempt's outcome is still open; None if it was settled meanwhile. Inside an open `acting_as`."""
+    operation = (
+        Operation.objects.select_for_update(of=("self",))
+        .select_related("tenant", "api_user")
+        .filter(id=operation_id, state__in=[State.SENT, State.UNKNOWN])
+        .annotate(superseded=Exists(Attempt.objects.filter(operation=OuterRef("pk"), number__gt=attempt)))
+        .first()
+    )
+    return None if operation is None or operation.superseded else operation  # type: ignore[attr-defined]

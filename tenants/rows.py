@@ -1,0 +1,111 @@
+"""Rows read and written by hand-made statements: building one through the ORM takes longer than PostgreSQL takes to answer it.
+
+Only for the few paths that every request or every write goes down. Names, order and conversion of the columns are the models' own.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby, islice
+from typing import Any, TypeVar, cast
+
+from django.db import connection
+from django.db.models import Field, Model
+
+Row = TypeVar("Row", bound=Model)
+AT_ONCE = 1000
+
+
+@cache
+def columns_of(model: type[Model], table: str) -> str:
+    """All columns of `model` for a SELECT in which its table is called `table`, in the order that `instance_of` wants."""
+    return ", ".join(f'{table}."{column}"' for _, column, _ in _fields(model))
+
+
+@cache
+def width_of(model: type[Model]) -> int:
+    return len(_fields(model))
+
+
+def instance_of(model: type[Row], values: Sequence[Any]) -> Row:
+    """What `columns_of` selected, as an instance that stands in the database."""
+    fields = _fields(model)
+    read = [
+        value if convert is None else convert(value, None, connection)
+        for value, (_, _, convert) in zip(values, fields, strict=True)
+    ]
+    return model.from_db(connection.alias, [name for name, _, _ in fields], read)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One that gives no rows, and its values."""
+
+    text: str
+    values: Sequence[Any]
+
+
+def write_together(words: Iterable[Model | Statement]) -> None:
+    """Insert new rows and run statements in the order given, a thousand in one round trip; neighbours of one model in one statement.
+
+    The rows' keys are made here and not by the database.
+    """
+    waiting = iter(words)
+    while some := list(islice(waiting, AT_ONCE)):
+        statements, values = [], list[Any]()
+        for kind, group in groupby(some, key=type):
+            if issubclass(kind, Statement):
+                for word in cast(Iterable[Statement], group):
+                    statements.append(word.text)
+                    values += word.values
+            else:
+                rows = cast(list[Model], list(group))
+                statement, one = _insertion(type(rows[0]))
+                statements.append(statement + ", ".join([one] * len(rows)))
+                values += [value for row in rows for value in _values_of(row)]
+        with connection.cursor() as cursor:
+            cursor.execute("; ".join(statements), values)
+
+
+def _values_of(row: Model) -> list[Any]:
+    values = [field.get_db_prep_save(field.pre_save(row, True), connection) for field in _written(type(row))]
+    row._state.adding, row._state.db = False, connection.alias
+    return values
+
+
+def save_fields(row: Model, *names: str) -> None:
+    """Write these attributes of a row that stands in the database."""
+    statement, fields = _update(type(row), names)
+    values = [field.get_db_prep_save(field.pre_save(row, False), connection) for field in fields]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*values, row.pk])
+
+
+@cache
+def _update(model: type[Model], names: Sequence[str]) -> tuple[str, list["Field[Any, Any]"]]:
+    fields = [field for field in model._meta.concrete_fields if {field.name, field.attname} & set(names)]
+    changed = ", ".join(f'"{field.column}" = %s' for field in fields)
+    key = model._meta.pk.column
+    return f'UPDATE "{model._meta.db_table}" SET {changed} WHERE "{key}" = %s', fields  # noqa: S608 - names from the models
+
+
+@cache
+def _insertion(model: type[Model]) -> tuple[str, str]:
+    names = ", ".join(f'"{field.column}"' for field in _written(model))
+    start = f'INSERT INTO "{model._meta.db_table}" ({names}) VALUES '  # noqa: S608 - names from the models
+    return start, f"({', '.join(['%s'] * len(_written(model)))})"
+
+
+@cache
+def _written(model: type[Model]) -> tuple["Field[Any, Any]", ...]:
+    """All but a key that the database counts up."""
+    return tuple(field for field in model._meta.concrete_fields if not field.db_returning)
+
+
+@cache
+def _fields(model: type[Model]) -> tuple[tuple[str, str, Callable[..., Any] | None], ...]:
+    """(attribute, column, how its value is read) of every field."""
+    return tuple(
+        (field.attname, str(field.column), getattr(field, "from_db_value", None))
+        for field in model._meta.concrete_fields
+    )
