@@ -51,7 +51,8 @@ def store_account(
     asked_at: datetime,
 ) -> Changes | None:
     """Configs and entitlements of one account; None if it was moved to another API user meanwhile. LookupError for an unknown config."""
-    still = ProgramAccount.objects.select_for_update().filter(pk=row.pk, api_user_id=row.api_user_id).first()
+    # no_key: plans hold the same row while they have entitlements locked (operations.readers), and wait for none of ours.
+    still = ProgramAccount.objects.select_for_update(no_key=True).filter(pk=row.pk, api_user_id=row.api_user_id).first()
     if still is None:
         return None
     named = {item.config_id for item in entitlements}

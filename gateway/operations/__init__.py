@@ -20,6 +20,7 @@ from gateway.operations.journal import (
     reopen_operation,
     send_again_later,
 )
+from gateway.operations.readers import HELD, hold_readers
 from gateway.operations.reading import (
     cancel_operation,
     describe_operation,
@@ -43,6 +44,7 @@ __all__ = [
     "CONFIG_CHANGES",
     "CREATIONS",
     "FIRST_LOOK_SECONDS",
+    "HELD",
     "JOURNAL",
     "LICENCE_TOKEN",
     "OPEN",
@@ -60,6 +62,7 @@ __all__ = [
     "find_operation",
     "find_positions",
     "followed_by",
+    "hold_readers",
     "leads_on",
     "leave_to_worker",
     "lock_planned",

@@ -11,11 +11,20 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from gateway.models import Operation
-from gateway.operations import JOURNAL, Plan, followed_by, leads_on, may_try_again, plan_operation, reopen_operation
+from gateway.operations import (
+    JOURNAL,
+    Plan,
+    State,
+    followed_by,
+    leads_on,
+    may_try_again,
+    plan_operation,
+    reopen_operation,
+)
 from gateway.provisioning.manner import AS_USUAL, IdempotencyKey, Manner
 from gateway.provisioning.senders import send_within
 from gateway.provisioning.sending import read_operation
-from gateway.provisioning.standing import refuse_over_limits
+from gateway.provisioning.standing import refuse_unplannable
 from tenants import clock
 from tenants.actors import Actor, ActorKind
 from tenants.context import acting_as
@@ -66,10 +75,16 @@ def find_earlier(actor: Actor, key: IdempotencyKey | None) -> Operation | None:
 
 def start_operation(actor: Actor, plan: Plan, *, manner: Manner, earlier: Operation | None) -> Outcome:
     """Plan the operation, or take up `earlier` for its next attempt. Inside an open `acting_as(actor)`; of two at once, one plans."""
-    refuse_over_limits(plan)
+    refuse_unplannable(plan)
     if manner.before_planning is not None:
         manner.before_planning()
     if earlier is not None:
+        if (
+            earlier.api_user_id != plan.api_user_id
+        ):  # the account was moved since: nothing was done through the one before
+            with acting_as(JOURNAL):
+                Operation.objects.filter(id=earlier.id, state=State.FAILED).update(api_user_id=plan.api_user_id)
+            earlier.api_user_id = plan.api_user_id
         return Outcome(earlier, replayed=not reopen_operation(earlier, deferred=manner.deferred))
     try:
         # Only a key can be taken; a savepoint for it costs two statements.

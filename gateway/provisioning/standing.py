@@ -5,7 +5,7 @@ from django.conf import settings
 from gateway.gate import expected_seconds, seconds_without_errors
 from gateway.gate.limits import HOUR
 from gateway.models import ApiUser, Config, Entitlement, Operation
-from gateway.operations import JOURNAL, OPEN, Plan
+from gateway.operations import HELD, JOURNAL, OPEN, Plan
 from gateway.provisioning.failures import NO_SECOND, NOT_AVAILABLE, Failure
 from tenants import clock
 from tenants.context import acting_as, ask_as
@@ -20,23 +20,29 @@ HANDED_OVER = "This entitlement was handed over before the change was sent; noth
 TOO_MANY_ERRORS = "FortiFlex refused too much of yours lately. Check the values of your last requests; you may write again in {seconds} s."
 QUEUE_FULL = "You have {number} writes in the queue, and no more are taken. Wait for some of them."
 BUSY = "The queue of writes to FortiFlex is full. Nothing was done; try again later."
-# What this tenant and what all have in the queue, and whether the tenant caused errors lately: one statement before every write.
-STANDING = """
-    SELECT count(*) FILTER (WHERE tenant_id IS NOT DISTINCT FROM %s::uuid), count(*), EXISTS (
+MOVED = "This account has just been given to another API user. Send the same request again."
+# What this tenant and what all have in the queue, whether the tenant caused errors lately, and through whom the account is read until this
+# transaction ends: one statement before every write.
+STANDING = f"""
+    WITH reader AS ({HELD})
+    SELECT (SELECT api_user_id FROM reader), count(*) FILTER (WHERE tenant_id IS NOT DISTINCT FROM %s::uuid), count(*), EXISTS (
         SELECT 1 FROM gateway_upstreamcall
         WHERE api_user_id = %s AND tenant_id = %s::uuid AND at > %s AND failed AND outcome = 'rejected')
     FROM gateway_operation WHERE api_user_id = %s AND state = 'planned' AND NOT background
-"""
+"""  # noqa: S608 - put together from constants
 HARDWARE = "hardware serials"  # the lease whose row's lock orders registrations over all API users
 
 
-def refuse_over_limits(plan: Plan) -> None:
+def refuse_unplannable(plan: Plan) -> None:
     """Before anything is journaled: Problem `rate_limited` where the tenant used up its errors or its place in the queue.
 
-    `upstream_busy` where the queue of all is full.
+    `upstream_busy` where the queue of all is full; `in_progress` where another API user reads the account by now. None takes it over before
+    the plan is committed.
     """
     values = [plan.tenant_id, plan.api_user_id, plan.tenant_id, clock.now() - HOUR, plan.api_user_id]
-    [(own, number, has_errors)] = ask_as(JOURNAL, STANDING, values)
+    [(reader, own, number, has_errors)] = ask_as(JOURNAL, STANDING, [plan.program_serial, plan.account_id, *values])
+    if reader != plan.api_user_id:
+        raise Problem("in_progress", MOVED, headers={"Retry-After": "1"})
     if has_errors and plan.tenant_id is not None:
         with acting_as(JOURNAL):
             limits = Tenant.objects.get(id=plan.tenant_id).limits
