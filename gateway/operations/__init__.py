@@ -20,6 +20,7 @@ from gateway.operations.journal import (
     reopen_operation,
     send_again_later,
 )
+from gateway.operations.planning_many import plan_operations
 from gateway.operations.readers import HELD, hold_readers
 from gateway.operations.reading import (
     cancel_operation,
@@ -71,6 +72,7 @@ __all__ = [
     "note_late_answer",
     "note_tags",
     "plan_operation",
+    "plan_operations",
     "refuse_if_in_progress",
     "refuse_while_sent",
     "reopen_operation",
