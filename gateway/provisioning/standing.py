@@ -2,6 +2,7 @@
 
 from django.conf import settings
 
+from gateway.days import today
 from gateway.gate import expected_seconds, seconds_without_errors
 from gateway.gate.limits import HOUR
 from gateway.models import ApiUser, Config, Entitlement, Operation
@@ -77,7 +78,10 @@ def why_unsendable(operation: Operation) -> Failure | None:
 
 
 def _has_one_already(operation: Operation) -> bool:
-    """FortiFlex gives one entitlement per cloud product and account, whoever's it is (reference 2.4, cloud/create)."""
+    """FortiFlex gives one entitlement per cloud product and account, whoever's it is (reference 2.4, cloud/create).
+
+    Whether one that has expired still counts is not documented, so that goes upstream; also where the mirror has not seen its end yet.
+    """
     config = Config.objects.get(id=operation.config_id or 0)
     standing = Entitlement.objects.filter(
         program_id=operation.program_serial,
@@ -85,9 +89,7 @@ def _has_one_already(operation: Operation) -> bool:
         config__product_type_id=config.product_type_id,
         vanished_at__isnull=True,
     )
-    return standing.exclude(
-        status="EXPIRED"
-    ).exists()  # what FortiFlex says to a second after an expired one is not documented
+    return standing.exclude(status="EXPIRED").exclude(end_day__lt=today()).exists()
 
 
 def _is_taken(operation: Operation) -> bool:
