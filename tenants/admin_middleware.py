@@ -29,7 +29,8 @@ class AdminSessionMiddleware(SessionMiddleware):
             return self.get_response(request)  # type: ignore[return-value]
         if request.method == "POST":
             try:
-                read_body(lambda: request.body, request.META, neighbourhood(current_address()), stranger=True)
+                asker = neighbourhood(current_address())
+                read_body(lambda: request.body, request.META, asker, stranger=True, patience=0)
             except Problem as problem:
                 return answer_problem(request, problem)
         return super().__call__(request)  # type: ignore[return-value]

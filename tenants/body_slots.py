@@ -14,6 +14,7 @@ from tenants.slow_bodies import bounded_reading, hurry_strangers
 
 PER_ASKER, TOGETHER = 8, 40  # of the 64 threads of a web process
 PER_STRANGER, STRANGERS = 2, 16  # who has not signed in yet: by address, and all of them together
+PATIENCE = 1.0  # a portal's burst is read by then
 TOO_MANY = (
     "Too many request bodies are being sent at once and none of them ends. Send them faster, or one after another."
 )
@@ -28,7 +29,7 @@ def read_body(
     asker: str,
     *,
     stranger: bool = False,
-    patience: float = 0,
+    patience: float = PATIENCE,
 ) -> bytes:
     """What `read` reads of the request that `meta` belongs to, whole.
 

@@ -63,14 +63,15 @@ def bounded_reading(peer: str, *, stranger: bool) -> Iterator[None]:
         yield
         return
     reading = _Reading(peer, stranger)
-    with _lock:
-        _readings.add(reading)
+    # No lock on the way of every body: sixty threads that queue for one would hold their places meanwhile. Each of these steps is one for
+    # the interpreter.
+    _readings.add(reading)
+    if _watcher is None:
         _start_watcher()
     try:
         yield
     finally:
-        with _lock:
-            _readings.discard(reading)
+        _readings.discard(reading)
 
 
 def hurry_strangers() -> None:
@@ -81,17 +82,16 @@ def hurry_strangers() -> None:
 
 def _start_watcher() -> None:
     global _watcher
-    if _watcher is None or not _watcher.is_alive():
-        _watcher = threading.Thread(target=_watch, name="slow-bodies", daemon=True)
-        _watcher.start()
+    with _lock:
+        if _watcher is None:
+            _watcher = threading.Thread(target=_watch, name="slow-bodies", daemon=True)
+            _watcher.start()
 
 
 def _watch() -> None:
     while True:
         time.sleep(TICK)
-        with _lock:
-            readings = list(_readings)
-        for reading in readings:
+        for reading in list(_readings):
             try:
                 _look_at(reading)
             except Exception:
