@@ -3,7 +3,6 @@
 Looks as the gateway itself, because a tenant's role can't read API users, and hands back plain values.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,14 +43,6 @@ def programs_for(tenant: Tenant | None) -> list[Program]:
         return list(Program.objects.filter(serial_number__in=serials).order_by("serial_number"))
 
 
-def programs_of_any(tenants: Sequence[Tenant] | None) -> list[Program]:
-    """The programs that any of `tenants` may use, by serial; None = the operator, who may use all."""
-    if tenants is None:
-        return programs_for(None)
-    found = {program.serial_number: program for tenant in tenants for program in programs_for(tenant)}
-    return [found[serial] for serial in sorted(found)]
-
-
 def api_user_for(program_serial: str, account_id: int) -> ApiUser | None:
     """The one API user that this (program, account) is read through."""
     with acting_as(REACH):
@@ -74,11 +65,11 @@ def is_used_by_one_tenant(program_serial: str, tenant: Tenant) -> bool:
         served = set(ApiUser.objects.filter(tenant__isnull=False).values_list("tenant_id", flat=True))
         others = Tenant.objects.exclude(id=tenant.id).values_list("id", "programs", "account_ids")
         return not any(
-            _matches(place, other, program_serial, served=served) for other in others.iterator() for place in places
+            may_use(place, other, program_serial, served=served) for other in others.iterator() for place in places
         )
 
 
-def may_use(
+def may_use_account(
     tenant: Tenant | None, api_user: ApiUser | None, program_serial: str, account_id: int, *, serves_alone: bool
 ) -> bool:
     """Whether `accounts_for(tenant)` names this account, which is read through `api_user`. `serves_alone` = some API user is `tenant`'s."""
@@ -88,11 +79,13 @@ def may_use(
         return True
     served = {tenant.id} if serves_alone else set()
     rule = (tenant.id, tenant.programs, tenant.account_ids)
-    return _matches((account_id, api_user.tenant_id), rule, program_serial, served=served)
+    return may_use((account_id, api_user.tenant_id), rule, program_serial, served=served)
 
 
-def _matches(place: tuple[Any, Any], tenant: tuple[Any, Any, Any], program_serial: str, *, served: set[Any]) -> bool:
-    """`_rule_for` in Python, for many tenants at once."""
+def may_use(place: tuple[Any, Any], tenant: tuple[Any, Any, Any], program_serial: str, *, served: set[Any]) -> bool:
+    """`_rule_for` in Python, for many tenants at once. `place` = an account and whom its API user serves alone; `tenant` = its id,
+    programs and account_ids; `served` = the tenants that have an API user of their own.
+    """
     (account_id, serves), (tenant_id, programs, account_ids) = place, tenant
     if serves not in {None, tenant_id}:
         return False

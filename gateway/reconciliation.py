@@ -4,7 +4,7 @@ A look upstream sees what was asked for (done), part of it, nothing, or somethin
 after FortiFlex's own delay and on two looks that agree; then the operation ends `failed` with `not_done`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -20,24 +20,19 @@ from gateway.operations import (
     JOURNAL,
     SENT_SECONDS,
     add_evidence,
-    find_operation,
     lock_unsettled,
+    put_off,
     settle_failed,
-    settle_succeeded,
     settle_unknown,
 )
 from gateway.ownership import ensure_flipped
+from gateway.provisioning.closing import read_operation, settle_stored
 from gateway.provisioning.draining import api_users_with_a_queue, drain_queue
-from gateway.provisioning.sending import read_operation, settle_stored
-from gateway.provisioning.writes.by_hand import adopt_by_hand
 from gateway.provisioning.writes.registry import WRITES
 from gateway.provisioning.writes.write import Finding, NotOurs, Verdict, WrongAnswer
 from gateway.upstream import client_for
 from tenants import clock
-from tenants.actors import Actor
-from tenants.audit import record_audit
 from tenants.context import acting_as
-from tenants.problems import Problem
 from tenants.secrets import SecretUnreadable
 
 CLAIM = timedelta(seconds=120)  # how long a look may take before another reconciler may look too
@@ -67,7 +62,8 @@ def reconcile_operations(
 ) -> ReconcileReport:
     """Look at every unsettled operation that is due (`everything`: due or not); with `drain` also send what waits for the worker.
 
-    Safe to run twice at once: each operation is claimed by moving its next look into the future.
+    Safe to run twice at once: each operation is claimed by moving its next look into the future. What nobody foresaw about one of them
+    is logged and puts that one off: the others are looked at all the same.
     """
     ensure_flipped()
     report = ReconcileReport()
@@ -75,16 +71,18 @@ def reconcile_operations(
         for operation_id in drain_queue(api_user, seconds=DRAIN_SECONDS):
             report.sent.append(read_operation(operation_id))
             progress(report.sent[-1])
+    row: Operation | None
     for operation_id in _due(everything=everything):
-        row = _claim(operation_id, everything=everything)
-        if row is None:
-            continue
-        if row.settled_at is not None:
-            report.settled.append(row)
-        else:
-            row = _look_once(row)
+        try:
+            row = _claim(operation_id, everything=everything)
+            if row is not None and row.settled_at is None:
+                row = _look_once(row)
+        except Exception as error:
+            log.exception("operation not settled", operation=str(operation_id))
+            row = put_off(operation_id, error)
+        if row is not None:
             (report.settled if row.settled_at else report.still_unknown).append(row)
-        progress(row)
+            progress(row)
     return report
 
 
@@ -189,38 +187,3 @@ def _agreeing_looks(row: Operation, verdict: Verdict) -> int:
 def _look_later(row: Operation) -> None:
     row.next_check_at = clock.now() + NEXT_LOOK
     row.save(update_fields=["next_check_at", "evidence"])
-
-
-def resolve_operation(
-    actor: Actor, operation_id: UUID, *, done: bool, reason: str, entitlements: Sequence[str] = ()
-) -> Operation:
-    """A person's word on an unknown operation. `done` = it was done elsewhere or is dealt with; else it was not. Problem `state_conflict`.
-
-    `entitlements` = what a creation made, as the person found out: they become its tenant's. Problem `invalid` for what the mirror does
-    not know or somebody owns.
-    """
-    with acting_as(actor):
-        find_operation(actor, operation_id)
-        row = Operation.objects.select_for_update().get(id=operation_id)
-        if row.state != State.UNKNOWN:
-            raise Problem(
-                "state_conflict", f"This operation is {row.state}; only an unknown one can be resolved by hand."
-            )
-        add_evidence(row, {"resolved_by": actor.name, "done": done, "reason": reason})
-        if entitlements:
-            with acting_as(JOURNAL):
-                adopt_by_hand(row, entitlements, done=done)
-        if done:
-            serials = list(entitlements) or row.serial_numbers
-            settle_succeeded(row, serial_numbers=serials, config_id=row.config_id)
-        else:
-            settle_failed(row, code="not_done", detail=NOT_DONE)
-        record_audit(
-            actor,
-            "operation.resolved",
-            subject_type="operation",
-            subject_key=row.id,
-            tenant_id=row.tenant_id,
-            after={"done": done},  # the reason is written for the operator: it stands in the evidence
-        )
-        return find_operation(actor, operation_id)

@@ -121,6 +121,7 @@ else:
     DATABASES["default"] = env.db_url("DATABASE_URL")
     if env.str("DATABASE_OWNER_URL", default=""):  # only what migrates needs it, and says so where it is missing
         DATABASES["owner"] = env.db_url("DATABASE_OWNER_URL")
+FLEXGATE_PREPARED_STATEMENTS = env.bool("FLEXGATE_PREPARED_STATEMENTS", default=True)
 DATABASES["default"] |= {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -12,7 +12,8 @@ from django.db.models import Q, QuerySet
 
 from gateway.models import ApiUser, Entitlement, Operation, ProgramAccount
 from gateway.operations import OPEN, TRY_AGAIN_CODES, Plan, State, hold_readers, plan_operation
-from gateway.provisioning.sending import read_operation, send_operation
+from gateway.provisioning.closing import read_operation
+from gateway.provisioning.sending import send_operation
 from gateway.tags import split_tag
 from tenants import clock
 from tenants.actors import system

@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from tenants.actors import Actor
-from tenants.context import current_address, current_request_id, write_last
+from tenants.context import current_address, current_request_id
+from tenants.last_words import write_last
 from tenants.models import AuditEntry
 
 

@@ -7,14 +7,16 @@ so that row-level security narrows what even a forgotten filter can reach; outsi
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection, transaction
-from django.db.models import Model
+from django.db import DataError, OperationalError, connection, transaction
+from psycopg.errors import DivisionByZero, LockNotAvailable
 
 from tenants.actors import Actor, ActorKind
-from tenants.rows import Statement, write_together
+from tenants.last_words import Word, collect_words, write_last
+from tenants.prepared import run_together
+from tenants.rows import Statement, statements_of, write_together
 
 ROLE_BY_KIND = {
     ActorKind.OPERATOR: "flexgate_operator",
@@ -32,7 +34,6 @@ BECOME = """SELECT set_config('role', %s, true), set_config('flexgate.tenants', 
     set_config('search_path', 'public, pg_temp', true)"""
 
 _standing: ContextVar[Standing | None] = ContextVar("flexgate_standing", default=None)
-_last_words: ContextVar["LastWords | None"] = ContextVar("flexgate_last_words", default=None)
 _address: ContextVar[str] = ContextVar("flexgate_address", default="")
 _request_id: ContextVar[str] = ContextVar("flexgate_request_id", default="")
 
@@ -43,46 +44,26 @@ def acting_as(actor: Actor) -> Iterator[None]:
 
     Fetch rows inside it. Never hold it across an upstream call: `refuse_open_context` guards that.
     """
-    outer, outer_words = _standing.get(), _last_words.get()
+    outer = _standing.get()
     standing = _standing_of(actor)
     with transaction.atomic():
         if standing != outer:
             _set_standing(standing)
-        words = LastWords(len(connection.savepoint_ids))
-        token, words_token = _standing.set(standing), _last_words.set(words)
+        token = _standing.set(standing)
         try:
-            yield
-            if standing == outer and outer_words is not None:
-                outer_words.said += words.said
-            elif not connection.needs_rollback:
-                write_together(words.said)
+            with collect_words() as words:
+                yield
+            if connection.needs_rollback:
+                words.clear()
+            elif standing != outer:
+                write_together(words)
+                words.clear()
         finally:
-            _last_words.reset(words_token)
             _standing.reset(token)
+    write_last(words)  # whoever stands as we did says them with its own
     # A SET LOCAL outlives the released savepoint (a rolled-back one restores it by itself), so put the outer standing back.
     if connection.in_atomic_block and standing != outer:
         _set_standing(outer or NOBODY)
-
-
-@dataclass(slots=True)
-class LastWords:
-    """What is written when a context ends; `depth` in savepoints, so that what is rolled back says nothing."""
-
-    depth: int
-    said: list[Model | Statement] = field(default_factory=list)
-
-
-def write_last(words: Sequence[Model | Statement]) -> None:
-    """Insert rows and run statements that nobody waits for within the transaction: in this order, in one round trip at its end.
-
-    For what is only written (audit, events) or read by nobody before (see rows.write_together). As whoever acts now, and only if it comes
-    to that. Within a savepoint of the caller's own they are written at once.
-    """
-    last = _last_words.get()
-    if last is not None and len(connection.savepoint_ids) == last.depth:
-        last.said += words
-    else:
-        write_together(words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,31 +75,73 @@ class Question:
     parameters: Sequence[Any]
 
 
-def ask_as(actor: Actor, statement: str, parameters: Sequence[Any]) -> list[Any]:
+def ask_as(actor: Actor, statement: str, parameters: Sequence[Any], *, by_key: bool = False) -> list[Any]:
     """The rows of one statement as `actor`, in a short transaction of its own and in one round trip to PostgreSQL, not five."""
-    return ask_together(Question(actor, statement, parameters))[0]
+    return ask_together(Question(actor, statement, parameters), by_key=by_key)[0]
 
 
-def ask_together(*questions: Question) -> list[list[Any]]:
-    """The rows of each question, all in one round trip.
+def ask_together(*questions: Question, by_key: bool = False) -> list[list[Any]]:
+    """The rows of each question, all in one round trip. `by_key` = whatever the values are, the same plan is right (tenants.prepared).
 
     What is sent together is one transaction, which ends with it; inside another one the standing is put back after it.
     """
-    statements, values = [], list[Any]()
+    asked = list[Word]()
     for question in questions:
-        statements += [BECOME, question.statement]
-        values += [*_standing_of(question.actor), *question.parameters]
+        asked += [
+            Statement(BECOME, _standing_of(question.actor)),
+            Statement(question.statement, question.parameters),
+        ]
     if connection.in_atomic_block:
-        statements.append(BECOME)
-        values += _standing.get() or NOBODY
-    found = []
-    with connection.cursor() as cursor:
-        cursor.execute("; ".join(statements), values)
-        for _ in questions:
-            cursor.nextset()
-            found.append(list(cursor.fetchall()))
-            cursor.nextset()
-    return found
+        asked.append(Statement(BECOME, _standing.get() or NOBODY))
+    return _send(asked, by_key=by_key)[1 : 2 * len(questions) : 2]
+
+
+@contextmanager
+def writing_as(actor: Actor) -> Iterator[None]:
+    """A context in which nothing is read: what `write_last` is given inside is one transaction and one round trip at its end.
+
+    Everything else that is asked inside stands as somebody by itself, or is refused.
+    """
+    with collect_words() as words:
+        yield
+    _send([Statement(BECOME, _standing_of(actor)), *words], by_key=True)
+
+
+def write_if(
+    actor: Actor,
+    *,
+    first: Sequence[Statement],
+    holds: Statement,
+    words: Sequence[Word],
+    before: tuple[Actor, Sequence[Word]] | None = None,
+) -> list[list[Any]] | None:
+    """All of it in one transaction and one round trip, if the condition `holds` after `first` (locks, changes); else None, and nothing is done.
+
+    The rows that each of `first` gave. `before` = what somebody else writes in the same transaction, before anything else. Inside another
+    transaction, and where a row is locked too long, it is None too: this is a short cut for what is usual, and whoever takes it knows the
+    longer way.
+    """
+    if connection.in_atomic_block:
+        return None
+    # No row, no error; an error is what ends a transaction that PostgreSQL is not asked about in between.
+    condition = Statement(f"SELECT 1 / (CASE WHEN {holds.text} THEN 1 ELSE 0 END)", holds.values)
+    try:
+        earlier = statements_of([Statement(BECOME, _standing_of(before[0])), *before[1]]) if before else []
+        asked = [*earlier, Statement(BECOME, _standing_of(actor)), *first]
+        return _send([*asked, condition, *words], by_key=True)[len(asked) - len(first) : len(asked)]
+    except (DataError, OperationalError) as error:
+        if isinstance(error.__cause__, (DivisionByZero, LockNotAvailable)):
+            return None
+        raise
+
+
+def _send(words: Sequence[Word], *, by_key: bool) -> list[list[Any]]:
+    """The rows that each gave. Begins with a BECOME."""
+    role, parts = "", []
+    for statement in statements_of(words):
+        role = str(statement.values[0]) if statement.text is BECOME else role
+        parts.append((role, statement))
+    return run_together(parts, by_key=by_key)
 
 
 def refuse_open_context(what: str) -> None:

@@ -12,7 +12,8 @@ from uuid import UUID
 from django.core.serializers.json import DjangoJSONEncoder
 from jsonschema import Draft202012Validator
 
-from tenants.context import current_request_id, write_last
+from tenants.context import current_request_id
+from tenants.last_words import write_last
 from tenants.models import Event
 
 TEXT: Mapping[str, Any] = {"type": "string"}

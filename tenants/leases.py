@@ -11,6 +11,7 @@ from tenants import clock, ids
 from tenants.actors import system
 from tenants.context import acting_as
 from tenants.models import Lease
+from tenants.rows import Statement
 
 
 def take_lease(name: str, *, seconds: float) -> UUID | None:
@@ -31,11 +32,10 @@ def extend_lease(name: str, holder: UUID, *, seconds: float) -> bool:
         )
 
 
-def hold_lease(name: str, holder: UUID) -> bool:
-    """Nobody takes it before the caller's transaction ends, whenever it runs out; False if it has run out, or somebody else holds it."""
-    with acting_as(system("lease")):
-        mine = Lease.objects.select_for_update().filter(name=name, holder=holder, held_until__gt=clock.now())
-        return mine.first() is not None
+def still_held(name: str, holder: UUID) -> Statement:
+    """An expression, false if it has run out or somebody else holds it. Where it is true nobody takes it before the transaction ends."""
+    text = "EXISTS (SELECT 1 FROM tenants_lease WHERE name = %s AND holder = %s AND held_until > %s FOR UPDATE)"
+    return Statement(text, [name, holder, clock.now()])
 
 
 def give_back_lease(name: str, holder: UUID) -> None:

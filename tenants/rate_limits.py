@@ -66,7 +66,7 @@ def take(rates: Sequence[Rate]) -> list[Left]:
     wait for each other crosswise.
     """
     asked = [[rate.key for rate in rates], [rate.cost for rate in rates]]
-    found = dict(ask_as(AUTHENTICATOR, TAKE, [*asked, float(WINDOW)]))
+    found = dict(ask_as(AUTHENTICATOR, TAKE, [*asked, float(WINDOW)], by_key=True))
     refused = [rate for rate in rates if rate.key not in found]
     if refused:
         # Nothing was done, so what was counted against the others goes back.

@@ -3,7 +3,7 @@
 Only for the few paths that every request or every write goes down. Names, order and conversion of the columns are the models' own.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby, islice
@@ -52,19 +52,27 @@ def write_together(words: Iterable[Model | Statement]) -> None:
     """
     waiting = iter(words)
     while some := list(islice(waiting, AT_ONCE)):
-        statements, values = [], list[Any]()
-        for kind, group in groupby(some, key=type):
-            if issubclass(kind, Statement):
-                for word in cast(Iterable[Statement], group):
-                    statements.append(word.text)
-                    values += word.values
-            else:
-                rows = cast(list[Model], list(group))
-                statement, one = _insertion(type(rows[0]))
-                statements.append(statement + ", ".join([one] * len(rows)))
-                values += [value for row in rows for value in _values_of(row)]
+        statements = statements_of(some, rows_at_once=AT_ONCE)
         with connection.cursor() as cursor:
-            cursor.execute("; ".join(statements), values)
+            cursor.execute(
+                "; ".join(statement.text for statement in statements),
+                [value for statement in statements for value in statement.values],
+            )
+
+
+def statements_of(words: Iterable[Model | Statement], *, rows_at_once: int = 1) -> list[Statement]:
+    """What writes them: at most so many rows in one statement."""
+    statements = list[Statement]()
+    for kind, group in groupby(words, key=type):
+        if issubclass(kind, Statement):
+            statements += cast(Iterable[Statement], group)
+            continue
+        rows = cast(Iterator[Model], group)
+        while some := list(islice(rows, rows_at_once)):
+            start, one = _insertion(type(some[0]))
+            values = [value for row in some for value in _values_of(row)]
+            statements.append(Statement(start + ", ".join([one] * len(some)), values))
+    return statements
 
 
 def _values_of(row: Model) -> list[Any]:
@@ -73,12 +81,11 @@ def _values_of(row: Model) -> list[Any]:
     return values
 
 
-def save_fields(row: Model, *names: str) -> None:
-    """Write these attributes of a row that stands in the database."""
+def change_of(row: Model, *names: str) -> Statement:
+    """What writes these attributes of a row that stands in the database."""
     statement, fields = _update(type(row), names)
     values = [field.get_db_prep_save(field.pre_save(row, False), connection) for field in fields]
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [*values, row.pk])
+    return Statement(statement, [*values, row.pk])
 
 
 @cache

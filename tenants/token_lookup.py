@@ -25,7 +25,7 @@ FIND = """
 
 def look_up_token(token_id: UUID) -> Token | None:
     """The token with its tenant; `orphaned` = an ancestor has ended, `reach_names` = what a narrowed one reaches. One statement."""
-    found = ask_as(AUTHENTICATOR, _statement(), [clock.now(), token_id])
+    found = ask_as(AUTHENTICATOR, _statement(), [clock.now(), token_id], by_key=True)
     if not found:
         return None
     orphaned, names, *columns = found[0]

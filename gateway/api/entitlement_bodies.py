@@ -79,7 +79,11 @@ class EntitlementFilterSerializer(serializers.Serializer[Any]):
     label = serializers.CharField(  # type: ignore[assignment]
         max_length=300, required=False, help_text="name=value, or a name alone"
     )
-    search = serializers.CharField(max_length=200, required=False)
+    search = serializers.CharField(
+        max_length=200,
+        required=False,
+        help_text="any part of the description, the serial number or the labels, whatever the case",
+    )
 
 
 class TransferSerializer(serializers.Serializer[Any]):

@@ -27,7 +27,7 @@ from gateway.api.preferences import (
     read_manner,
     replay_headers,
 )
-from gateway.entitlement_list import find_entitlements, read_entitlements
+from gateway.entitlement_list import find_entitlements, read_entitlements, show_made
 from gateway.operations import describe_operation
 from gateway.provisioning.checks import find_entitlement, tenant_of_request
 from gateway.provisioning.create import Wish, create_entitlements
@@ -80,7 +80,8 @@ class EntitlementsView(ApiView):
         unfinished = answer_unfinished(outcome, self.actor)
         if unfinished is not None:
             return unfinished
-        rows = _read(self, outcome.operation.serial_numbers)
+        made = show_made(self.actor, outcome.operation)
+        rows = _read(self, outcome.operation.serial_numbers) if made is None else made
         if outcome.replayed:
             rows = [row | {"token": None} for row in rows]  # a secret is not repeated
         content = {"operation": describe_operation(outcome.operation, self.actor), "entitlements": rows}

@@ -11,10 +11,10 @@ from rest_framework.response import Response
 from gateway.api.preferences import OperationSerializer
 from gateway.models import Operation
 from gateway.operations import cancel_operation, describe_operation, find_operation, find_positions
-from gateway.reconciliation import resolve_operation
+from gateway.resolving import resolve_operation
 from tenants.api import ApiView
 from tenants.api.base import PageParameters
-from tenants.api.fields import StrictBooleanField, StrictCharField
+from tenants.api.fields import StrictBooleanField, StrictCharField, StrictIntegerField
 from tenants.context import acting_as
 
 
@@ -35,6 +35,7 @@ class ResolveSerializer(serializers.Serializer[Any]):
     entitlements = serializers.ListField(
         child=StrictCharField(max_length=40), max_length=100, required=False, help_text="what a creation made"
     )
+    config = StrictIntegerField(min_value=1, required=False, help_text="which one the creation of a config made")
 
 
 class OperationsView(ApiView):

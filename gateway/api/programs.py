@@ -1,5 +1,6 @@
 """Programs that the caller may use, with the balance where it tells nothing about anybody else; and those that the operator enters."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -8,14 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from gateway.by_hand import ProgramFields, enter_program
-from gateway.consumption import points_this_month
-from gateway.days import today
-from gateway.models import Program
-from gateway.reach import is_used_by_one_tenant, programs_of_any
+from gateway.program_list import find_programs, show_program
 from tenants.api import ApiView
+from tenants.api.base import PageParameters
 from tenants.api.fields import NumberTextField, StrictCharField, StrictIntegerField
-from tenants.context import acting_as
-from tenants.directory import tenants_of
 from tenants.problems import not_found
 
 
@@ -47,12 +44,20 @@ class ProgramsView(ApiView):
     scopes = {"GET": "programs:read", "POST": "api-users:write"}
     operator_methods = frozenset({"POST"})
 
-    @extend_schema(operation_id="list_programs", responses=ProgramListSerializer, summary="Programs this token may use")
+    @extend_schema(
+        operation_id="list_programs",
+        parameters=[PageParameters],
+        responses=ProgramListSerializer,
+        summary="Programs this token may use",
+    )
     def get(self, request: Request) -> Response:
-        self.read_query()
-        return Response(
-            {"next": None, "previous": None, "results": [_render(self, program) for program in _usable(self)]}
-        )
+        self.read_query(paged=True)
+        actor = self.actor
+
+        def fetch(start: Sequence[Any] | None, *, upward: bool, count: int) -> list[dict[str, Any]]:
+            return find_programs(actor, beyond=start[0] if start else None, upward=upward, count=count)
+
+        return Response(self.page_by(fetch, keys=("program",)))
 
     @extend_schema(
         operation_id="enter_program",
@@ -70,10 +75,8 @@ class ProgramsView(ApiView):
             end_day=body.get("end_date"),
         )
         program = enter_program(self.actor, fields)
-        with acting_as(self.actor):
-            content = _render(self, program)
         location = f"/api/v1/programs/{program.serial_number}"
-        return Response(content, status=201, headers={"Location": location})
+        return Response(show_program(program), status=201, headers={"Location": location})
 
 
 class ProgramView(ApiView):
@@ -82,26 +85,7 @@ class ProgramView(ApiView):
     @extend_schema(operation_id="read_program", responses=ProgramSerializer, summary="One program")
     def get(self, request: Request, serial: str) -> Response:
         self.read_query()
-        program = next((program for program in _usable(self) if program.serial_number == serial), None)
-        if program is None:
+        found = find_programs(self.actor, serial=serial)
+        if not found:
             raise not_found()
-        return Response(_render(self, program))
-
-
-def _usable(view: ApiView) -> list[Program]:
-    return programs_of_any(tenants_of(view.actor))
-
-
-def _render(view: ApiView, program: Program) -> dict[str, Any]:
-    tenants, day = tenants_of(view.actor), today()
-    alone = tenants is None or any(is_used_by_one_tenant(program.serial_number, tenant) for tenant in tenants)
-    points = points_this_month(view.actor, first=day.replace(day=1), last=day, program_serial=program.serial_number)
-    return {
-        "program": program.serial_number,
-        "account_id": program.account_id,
-        "start_date": program.start_day,
-        "end_date": program.end_day,
-        "prepaid": program.is_prepaid,
-        "point_balance": program.point_balance if alone else None,
-        "points_this_month": points,
-    }
+        return Response(found[0])

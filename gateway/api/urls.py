@@ -9,6 +9,7 @@ from gateway.api.assignment_rules import AssignmentRulesView, AssignmentRuleView
 from gateway.api.assignments import AssignmentsView, ProposalsView
 from gateway.api.configs import ConfigsView, ConfigSwitchView, ConfigView, OffersView, OfferView
 from gateway.api.consumption import ConsumptionView, EntitlementConsumptionView
+from gateway.api.diagnosis import DiagnosisView
 from gateway.api.entitlements import (
     EntitlementsView,
     EntitlementView,
@@ -46,6 +47,7 @@ urlpatterns = [
     path("entitlements/<str:serial>/transfer", TransferView.as_view()),
     path("entitlements/<str:serial>/remove", RemoveView.as_view()),
     path("entitlements/<str:serial>/consumption", EntitlementConsumptionView.as_view()),
+    path("entitlements/<str:serial>/diagnosis", DiagnosisView.as_view()),
     path("assignments", AssignmentsView.as_view()),
     path("assignments/import", AssignmentImportView.as_view()),
     path("assignments/proposals", ProposalsView.as_view()),

@@ -63,7 +63,7 @@ def write_once(asked: Asked, values: Mapping[str, Any], verb: Verb) -> Operation
         if refused is not None:
             raise as_problem(refused.error or {}, asked.actor)
         before = given_lately(asked, key)
-        outcome = _carry_out(turn, verb, Manner(repeat_key=key, before_planning=turn.keep))
+        outcome = _carry_out(turn, verb, Manner(repeat_key=key, fence=turn))
         if outcome is None:
             return None
         if before is not None:

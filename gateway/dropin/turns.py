@@ -2,7 +2,7 @@
 
 A turn is a lease that its process renews while it is alive: a killed process frees it within LEASE_SECONDS, and a verb may take as long as
 it takes. A process that was stopped for longer than that has lost it without knowing; so the transaction that plans the write asks once
-more (`Turn.keep`), and what was overtaken plans nothing.
+more (`Turn.still_holds`), and what was overtaken plans nothing.
 """
 
 import threading
@@ -19,7 +19,9 @@ from gateway.dropin.deadlines import seconds_until
 from gateway.dropin.envelope import not_known_yet
 from gateway.gate import WaitingRoomFull, waiting_room
 from gateway.gate.waiting import HALF, THREE_QUARTERS
-from tenants.leases import drop_lease, extend_lease, hold_lease, take_lease
+from tenants.leases import drop_lease, extend_lease, still_held, take_lease
+from tenants.problems import Problem
+from tenants.rows import Statement
 
 TURN_LEASE = "repeat "
 LEASE_SECONDS = 12.0
@@ -40,10 +42,12 @@ class Turn:
     deadline: float
     kept: bool = False
 
-    def keep(self) -> None:
-        """Nobody else gets it before this transaction ends. Problem 503 where somebody has it already."""
-        if not hold_lease(self.name, self.holder):
-            raise not_known_yet()
+    def still_holds(self) -> Statement:
+        """An expression: whether it is this one's yet; if so, nobody else gets it before the transaction ends."""
+        return still_held(self.name, self.holder)
+
+    def refusal(self) -> Problem:
+        return not_known_yet()
 
     def give_back(self) -> None:
         with _lock:

@@ -2,9 +2,8 @@
 
 import contextlib
 import socket
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ import httpx
 
 from gateway.fortiflex.errors import NotSent, OutcomeUnknown
 from gateway.fortiflex.records import Exchange
+from gateway.fortiflex.watchdog import WATCHDOG
 
 CONNECT_SECONDS = 5.0
 LARGEST_BODY = 64 * 1024 * 1024
@@ -54,17 +54,6 @@ class _Deadline:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
 
-    @contextlib.contextmanager
-    def running(self, seconds: float) -> Iterator[None]:
-        timer = threading.Timer(seconds, self.cut)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-            timer.join()
-
 
 def exchange(
     http: httpx.Client, url: str, *, path: str, body: bytes, headers: Mapping[str, str], seconds: float
@@ -91,7 +80,7 @@ def exchange(
 
     try:
         with (
-            deadline.running(seconds),
+            WATCHDOG.running(seconds, deadline.cut),
             http.stream(
                 "POST",
                 url,

@@ -4,15 +4,17 @@ All of it is rows in PostgreSQL: a lease that runs out by itself if its holder d
 and no transaction is held while a call is under way.
 """
 
+from gateway.gate.lanes import Claim
 from gateway.gate.limits import Asker, GateClosed, Standing, Why
 from gateway.gate.records import forget_old_calls
 from gateway.gate.session import GatedSession
-from gateway.gate.shares import expected_seconds, seconds_without_errors
+from gateway.gate.shares import expected_seconds, seconds_without_errors, share_left
 from gateway.gate.turns import Turn, take_turn
 from gateway.gate.waiting import WaitingRoomFull, waiting_room
 
 __all__ = [
     "Asker",
+    "Claim",
     "GateClosed",
     "GatedSession",
     "Standing",
@@ -22,6 +24,7 @@ __all__ = [
     "expected_seconds",
     "forget_old_calls",
     "seconds_without_errors",
+    "share_left",
     "take_turn",
     "waiting_room",
 ]

@@ -1,16 +1,20 @@
 """The lane's row: looked at and locked, taken, given back; each in one round trip. Every call goes through here, so it is written by hand."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
 from gateway.gate.limits import COUNTED, HOUR, MINUTE, Asker, Counts, Why
-from gateway.gate.records import CallRecord
+from gateway.gate.records import GATE, SILENT_AFTER, CallRecord
 from gateway.models import ApiUser, UpstreamLane
 from tenants import clock
-from tenants.context import current_request_id, write_last
+from tenants.actors import Actor
+from tenants.context import current_request_id, write_if
+from tenants.last_words import Word, write_last
 from tenants.rows import Statement, columns_of, instance_of, write_together
 
 CLAIM_SECONDS = 2
@@ -33,11 +37,35 @@ RECORD = """
     WHERE api_user_id = %s AND at = %s
 """
 NEVER_MADE = "DELETE FROM gateway_upstreamcall WHERE api_user_id = %s AND at = %s"
+IMPATIENTLY = f"SELECT set_config('lock_timeout', '{CLAIM_SECONDS}s', true)"
+FREE = f"""
+    EXISTS (SELECT 1 FROM gateway_upstreamlane WHERE api_user_id = %s AND coalesce(held_until <= %s, true)
+        AND coalesce(closed_until <= %s, true) AND failures < %s)
+    AND NOT EXISTS (SELECT 1 FROM gateway_upstreamturn WHERE api_user_id = %s AND alive_until > %s)
+    AND (SELECT minute < %s AND hour < %s AND errors < %s FROM (
+        SELECT {COUNTED} FROM gateway_upstreamcall WHERE api_user_id = %s AND at > %s) AS counted (minute, hour, errors))
+"""  # noqa: S608 - constants
 GIVE_BACK = """
     UPDATE gateway_upstreamlane SET holder = NULL, held_until = NULL, failures = %s,
         closed_until = coalesce(%s, closed_until), closed_reason = coalesce(%s, closed_reason)
     WHERE api_user_id = %s AND holder = %s
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What is to happen with the taking of a free lane: `changes`, if `holds` is true after them, then `words`. `claimed` = what that is.
+
+    `before` = what somebody writes for it to be there at all; it is written by `otherwise` where the lane is not free. `done` is told of it.
+    """
+
+    changes: Sequence[Statement]
+    holds: Statement
+    words: Sequence[Word]
+    claimed: Any
+    before: tuple[Actor, Sequence[Word]] | None = None
+    done: Callable[[], None] = lambda: None
+    otherwise: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +102,38 @@ def take_lane(lane: UpstreamLane, asker: Asker, *, holder: UUID, held_until: dat
     lane.holder, lane.held_until = holder, held_until
     api_user_id = lane.api_user_id
     write_last([Statement(TAKE, [holder, held_until, api_user_id]), _announcement(api_user_id, asker, held_until)])
+
+
+def take_free_lane(
+    api_user: ApiUser,
+    asker: Asker,
+    *,
+    limits: Mapping[str, int],
+    holder: UUID,
+    held_until: datetime,
+    also: "Claim",
+) -> UpstreamLane | None:
+    """The lane as it was, now `holder`'s, where it is free, nobody waits, nothing is closed and every window has room; with `also` in the
+    same step. None, and nothing done, where anything of that is not so: then a longer look tells what.
+    """
+    now = clock.now()
+    free = [
+        *(api_user.id, now, now, SILENT_AFTER),
+        *(api_user.id, now),
+        *(limits["minute"], limits["hour"], limits["errors"], now - MINUTE, api_user.id, now - HOUR),
+    ]
+    found = write_if(
+        GATE,
+        before=also.before,
+        first=[Statement(IMPATIENTLY, []), Statement(LOCK, [api_user.id]), *also.changes],
+        holds=Statement(f"{FREE} AND {also.holds.text}", [*free, *also.holds.values]),
+        words=[
+            *also.words,
+            Statement(TAKE, [holder, held_until, api_user.id]),
+            _announcement(api_user.id, asker, held_until),
+        ],
+    )
+    return instance_of(UpstreamLane, found[1][0]) if found else None
 
 
 def announce_request(api_user_id: UUID, asker: Asker, held_until: datetime, *, made: CallRecord | None) -> None:

@@ -1,6 +1,7 @@
 """What one tenant may use up of what all share, and how long a queue takes."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,10 +12,15 @@ from django.db.models import Avg
 from gateway.gate.limits import HOUR, seconds_of
 from gateway.models import ApiUser, UpstreamCall, UpstreamLane
 from tenants import clock
+from tenants.models import Tenant
+from tenants.rows import Statement
 
 STEPS = (5, 15, 60, 300, 900, 3600)  # seconds; finer ones would tell how many others wait
 FAIR_SHARE = 2  # others are served in between
 REFUSED = "rejected"  # the outcome of a call that FortiFlex refused for what was in it
+SHARE_LEFT = """(
+    SELECT count(*) FROM gateway_upstreamcall WHERE api_user_id = %s AND tenant_id = %s AND at > %s AND failed AND outcome = %s) < %s
+"""
 LAST_OF_SHARE = """
     SELECT at FROM gateway_upstreamcall WHERE api_user_id = %s AND tenant_id = %s AND at > %s AND failed AND outcome = %s
     ORDER BY at DESC OFFSET %s LIMIT 1
@@ -29,12 +35,23 @@ def seconds_without_errors(api_user_id: UUID, tenant_id: UUID | None, limits: Ma
     """
     if tenant_id is None:
         return 0
-    share = int(limits.get("errors_per_hour") or settings.FLEXGATE_ERRORS_PER_TENANT)
+    share = _share_of(limits)
     now = clock.now()
     with connection.cursor() as cursor:
         cursor.execute(LAST_OF_SHARE, [api_user_id, tenant_id, now - HOUR, REFUSED, share - 1])
         row = cursor.fetchone()
     return seconds_of(row[0] + HOUR - now) if row is not None else 0
+
+
+def share_left(api_user_id: UUID, tenant: Tenant | None, now: datetime) -> Statement:
+    """An expression: whether `seconds_without_errors` would be 0."""
+    if tenant is None:
+        return Statement("true", [])
+    return Statement(SHARE_LEFT, [api_user_id, tenant.id, now - HOUR, REFUSED, _share_of(tenant.limits)])
+
+
+def _share_of(limits: Mapping[str, Any]) -> int:
+    return int(limits.get("errors_per_hour") or settings.FLEXGATE_ERRORS_PER_TENANT)
 
 
 def expected_seconds(api_user: ApiUser, calls: int) -> int:

@@ -11,8 +11,8 @@ from uuid import UUID
 from django.db import OperationalError, transaction
 from psycopg.errors import LockNotAvailable
 
-from gateway.gate.lanes import announce_request, free_lane, lock_lane, take_lane
-from gateway.gate.limits import Asker, GateClosed, Standing, Why, full_window, seconds_of
+from gateway.gate.lanes import Claim, announce_request, free_lane, lock_lane, take_free_lane, take_lane
+from gateway.gate.limits import Asker, GateClosed, Standing, Why, full_window, limits_of, seconds_of
 from gateway.gate.pauses import next_pause, sleep_until_freed, tell_freed
 from gateway.gate.queue import place_in_line, stand_in_line, step_out
 from gateway.gate.records import GATE, SILENT_AFTER, CallRecord
@@ -59,10 +59,15 @@ class Turn:
         if not self.given_back:
             with acting_as(GATE):
                 self.give_back_here()
-            self._after_giving_back()
+            self.note_given_back()
 
     def give_back_here(self) -> None:
         """As part of the caller's transaction (the gateway's), which saves one of our own; what is rolled back is given back later."""
+        self.write_back()
+        transaction.on_commit(self.note_given_back)
+
+    def write_back(self) -> None:
+        """The giving back, as last words of a context; whoever sees them written tells by `note_given_back`."""
         free_lane(
             self.api_user.id,
             holder=self.holder,
@@ -72,9 +77,8 @@ class Turn:
             failures=self.failures,
             closing=self.closing,
         )
-        transaction.on_commit(self._after_giving_back)
 
-    def _after_giving_back(self) -> None:
+    def note_given_back(self) -> None:
         self.given_back = True
         tell_freed(self.api_user.id)
 
@@ -89,6 +93,7 @@ def take_turn(
     writes: bool,
     stands_for: Callable[[], UUID | None] | None = None,
     claim: Callable[[], Any] = lambda: True,
+    at_once: Claim | None = None,
     logs_in: bool = False,
 ) -> Iterator[Turn | None]:
     """The lane for one call. GateClosed if it can't be had in `wait_seconds`, at once where that is certain.
@@ -97,10 +102,14 @@ def take_turn(
     stays free and the block gets None. `stands_for` = whom this turn is for, asked again at every look: who drains a queue serves the
     tenant whose turn it is when the lane is free, not the one whose turn it was when it began to wait. `logs_in` = only a login is
     made, on another server: the lane must be ours, for it ends the live token, but a closed gate and full windows don't matter.
+    `at_once` = `claim` in the form in which it can be made with the taking of a free lane, in one step.
     """
     refuse_open_context("A call of FortiFlex")
     wish = _Wish(api_user, asker, call_seconds, writes, claim, stands_for, logs_in)
-    turn = _wait_for_turn(wish, wait_seconds)
+    turn = None if at_once is None else _take_at_once(wish, at_once)
+    if at_once is not None:
+        (at_once.otherwise if turn is None else at_once.done)()
+    turn = turn or _wait_for_turn(wish, wait_seconds)
     try:
         yield turn
     finally:
@@ -118,6 +127,22 @@ class _Wish:
     stands_for: Callable[[], UUID | None] | None
     logs_in: bool
     id: UUID = field(default_factory=ids.new_id)
+
+
+def _take_at_once(wish: _Wish, claim: Claim) -> Turn | None:
+    """The lane, where it is free and nobody waits."""
+    holder, held_until, ends_at = _lease(wish)
+    limits = limits_of(wish.api_user, wish.asker.standing)
+    lane = take_free_lane(wish.api_user, wish.asker, limits=limits, holder=holder, held_until=held_until, also=claim)
+    if lane is None:
+        return None
+    return Turn(wish.api_user, wish.asker, holder, ends_at, held_until, lane, claim.claimed, failures=lane.failures)
+
+
+def _lease(wish: _Wish) -> tuple[UUID, datetime, float]:
+    """Whose the lane is, until when, and until when the call may take: from one moment, so that the lease outlives the call."""
+    held_until = clock.now() + timedelta(seconds=wish.call_seconds + LEASE_MARGIN)
+    return ids.new_id(), held_until, time.monotonic() + wish.call_seconds
 
 
 def _wait_for_turn(wish: _Wish, wait_seconds: float) -> Turn | None:
@@ -179,10 +204,8 @@ def _try(wish: _Wish, *, in_line: bool, may_wait: bool) -> tuple["Turn | GateClo
     claimed = wish.claim()
     if claimed is None:
         return None, 0
-    # The claim may have waited: the lease outlives the call all the same.
-    holder, held_until = ids.new_id(), clock.now() + timedelta(seconds=wish.call_seconds + LEASE_MARGIN)
+    holder, held_until, ends_at = _lease(wish)  # now, for the claim may have waited
     take_lane(lane, asker, holder=holder, held_until=held_until)
-    ends_at = time.monotonic() + wish.call_seconds
     return Turn(api_user, asker, holder, ends_at, held_until, lane, claimed, failures=lane.failures), 0
 
 

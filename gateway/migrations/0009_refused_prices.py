@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("gateway", "0007_assignment_rules"),
+        ("gateway", "0008_found_by_serial"),
     ]
 
     operations = [

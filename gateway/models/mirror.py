@@ -1,9 +1,7 @@
 """The mirror: our copy of FortiFlex's programs, configs and entitlements. Reads are answered from here and never call upstream."""
 
-from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Upper
 
 from gateway.models.api_users import ApiUser
 from tenants import clock, ids
@@ -192,7 +190,6 @@ class Entitlement(models.Model):
                 condition=Q(missed_at__isnull=False, vanished_at__isnull=True),
                 name="entitlement_missed",
             ),
-            GinIndex(OpClass(Upper("description"), name="gin_trgm_ops"), name="entitlement_description_text"),
         ]
 
     def __str__(self) -> str:

@@ -1,10 +1,14 @@
 """The journal of upstream writes: what was meant, what was sent, what came of it."""
 
+from collections.abc import Sequence
+
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
 
 from gateway.models.api_users import ApiUser
+from gateway.models.mirror import Config, Entitlement
 from tenants import clock, ids
 from tenants.actors import Actor
 from tenants.jsonfields import ExactJSONField
@@ -84,6 +88,8 @@ class Operation(models.Model):
     handed_at = models.DateTimeField(null=True)
 
     objects = OperationQuerySet.as_manager()
+    loaded_config: Config | None = None  # the config's row, where whoever planned this had it in hand
+    made: Sequence[Entitlement] | None = None  # their rows, where whoever settled this has just written them
 
     class Meta:
         indexes = [
@@ -95,6 +101,12 @@ class Operation(models.Model):
                 fields=["api_user", "tenant", "id"], name="operations_in_the_queue", condition=Q(state="planned")
             ),
             models.Index(fields=["repeat_key", "id"], name="operations_of_one_request", condition=~Q(repeat_key="")),
+            GinIndex(fields=["serial_numbers"], name="operations_of_a_serial"),
+            models.Index(
+                fields=["config_id", "id"],
+                name="changes_of_a_config",
+                condition=Q(kind__in=["update_config", "enable_config", "disable_config"]),
+            ),
         ]
         constraints = [
             models.CheckConstraint(

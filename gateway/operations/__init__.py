@@ -1,7 +1,15 @@
 """The journal of upstream writes, and what is read out of it."""
 
-from gateway.operations.attempts import LICENCE_TOKEN, close_attempt, lock_unsettled
+from gateway.operations.attempts import (
+    LICENCE_TOKEN,
+    close_attempt,
+    finish_attempt,
+    is_still_sent,
+    lock_row,
+    lock_unsettled,
+)
 from gateway.operations.journal import (
+    CLAIM,
     CONFIG_CHANGES,
     CREATIONS,
     OPEN,
@@ -39,9 +47,11 @@ from gateway.operations.settling import (
     settle_unknown,
     tell_operation,
 )
+from gateway.operations.stumbling import put_off
 from gateway.operations.traces import followed_by, leads_on, note_late_answer, note_tags, touched_since
 
 __all__ = [
+    "CLAIM",
     "CONFIG_CHANGES",
     "CREATIONS",
     "FIRST_LOOK_SECONDS",
@@ -62,17 +72,21 @@ __all__ = [
     "end_planned",
     "find_operation",
     "find_positions",
+    "finish_attempt",
     "followed_by",
     "hold_readers",
+    "is_still_sent",
     "leads_on",
     "leave_to_worker",
     "lock_planned",
+    "lock_row",
     "lock_unsettled",
     "may_try_again",
     "note_late_answer",
     "note_tags",
     "plan_operation",
     "plan_operations",
+    "put_off",
     "refuse_if_in_progress",
     "refuse_while_sent",
     "reopen_operation",

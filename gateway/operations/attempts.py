@@ -2,7 +2,6 @@
 
 import re
 import zlib
-from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -12,13 +11,16 @@ from gateway.fortiflex.records import Exchange
 from gateway.models import Attempt, Operation
 from gateway.operations.settling import State
 from tenants import clock
-from tenants.rows import columns_of, instance_of
+from tenants.rows import Statement, columns_of, instance_of
 
 LICENCE_TOKEN = re.compile(rb'("token"\s*:\s*)"[^"]*"')
 FINISH = """
     UPDATE gateway_attempt SET finished_at = %s, outcome = %s, http_status = coalesce(%s, http_status), answer = coalesce(%s, answer)
     WHERE id = %s
 """
+LOCK_ROW = "SELECT 1 FROM gateway_operation WHERE id = %s FOR UPDATE"
+STILL_SENT = """(EXISTS (SELECT 1 FROM gateway_operation WHERE id = %s AND state = 'sent')
+    AND NOT EXISTS (SELECT 1 FROM gateway_attempt WHERE operation_id = %s AND number > %s))"""
 LOCK = f"""
     SELECT EXISTS (SELECT 1 FROM gateway_attempt later WHERE later.operation_id = operation.id AND later.number > %s),
         {columns_of(Operation, "operation")}
@@ -33,13 +35,9 @@ def close_attempt(
 
     `operation`: as it was sent, with its tenant and API user. One round trip, because every write ends here.
     """
-    attempt.finished_at, attempt.outcome = clock.now(), outcome[:30]
-    if exchange is not None:
-        attempt.http_status = exchange.http_status
-        attempt.answer = zlib.compress(LICENCE_TOKEN.sub(rb'\1"***"', exchange.body))
-    finished: list[Any] = [attempt.finished_at, attempt.outcome, attempt.http_status, attempt.answer, attempt.id]
+    finished = finish_attempt(attempt, outcome=outcome, exchange=exchange)
     with connection.cursor() as cursor:
-        cursor.execute(f"{FINISH};{LOCK}", [*finished, attempt.number, operation.id])
+        cursor.execute(f"{finished.text};{LOCK}", [*finished.values, attempt.number, operation.id])
         cursor.nextset()
         found = cursor.fetchone()
     if found is None or found[0]:
@@ -47,6 +45,24 @@ def close_attempt(
     row = instance_of(Operation, found[1:])
     row.tenant, row.api_user = operation.tenant, operation.api_user
     return row
+
+
+def finish_attempt(attempt: Attempt, *, outcome: str, exchange: Exchange | None) -> Statement:
+    """What keeps what came back, whole except for licence tokens."""
+    attempt.finished_at, attempt.outcome = clock.now(), outcome[:30]
+    if exchange is not None:
+        attempt.http_status = exchange.http_status
+        attempt.answer = zlib.compress(LICENCE_TOKEN.sub(rb'\1"***"', exchange.body))
+    return Statement(FINISH, [attempt.finished_at, attempt.outcome, attempt.http_status, attempt.answer, attempt.id])
+
+
+def lock_row(operation: Operation) -> Statement:
+    return Statement(LOCK_ROW, [operation.id])
+
+
+def is_still_sent(operation: Operation, attempt: Attempt) -> Statement:
+    """An expression: whether nobody has settled or doubted this attempt since it was sent. Asked with the row locked."""
+    return Statement(STILL_SENT, [operation.id, operation.id, attempt.number])
 
 
 def lock_unsettled(operation_id: UUID, *, attempt: int) -> Operation | None:

@@ -14,13 +14,14 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q
 
-from gateway.models import ApiUser, Operation
+from gateway.models import ApiUser, Config, Operation
 from gateway.operations.settling import JOURNAL, State, settle_failed
 from gateway.upstream import CALL_SECONDS
 from tenants import clock
 from tenants.actors import Actor
 from tenants.audit import record_audit
-from tenants.context import acting_as, current_request_id, write_last
+from tenants.context import acting_as, current_request_id
+from tenants.last_words import write_last
 from tenants.models import Tenant
 from tenants.problems import Problem
 from tenants.rows import write_together
@@ -40,7 +41,7 @@ TRY_AGAIN_CODES = frozenset({"not_done", "upstream_busy", "upstream_unavailable"
 class Plan:
     """One upstream write that somebody wants. `intent` is checked and JSON-able; `before` is what stands there now.
 
-    `neighbours` = tenant and API user, where they are loaded already. `background` = nobody asked for it this moment: it goes after what
+    `neighbours` = tenant, API user and config, where they are loaded already. `background` = nobody asked for it this moment: it goes after what
     people wait for.
     """
 
@@ -54,7 +55,7 @@ class Plan:
     intent: Mapping[str, Any] = field(default_factory=dict)
     before: Mapping[str, Any] = field(default_factory=dict)
     points_per_day: Decimal | None = None
-    neighbours: tuple[Tenant | None, ApiUser] | None = None
+    neighbours: tuple[Tenant | None, ApiUser, Config | None] | None = None
     background: bool = False
 
 
@@ -96,7 +97,7 @@ def plan_operation(
     else:
         write_together([operation])
     if plan.neighbours is not None:
-        operation.tenant, operation.api_user = plan.neighbours
+        operation.tenant, operation.api_user, operation.loaded_config = plan.neighbours
     record_audit(
         actor,
         "operation.planned",

@@ -57,7 +57,7 @@ def plan_operations(actor: Actor, plans: Sequence[Plan]) -> list[Operation]:
         _insert(operations[first : first + AT_ONCE])
     for operation, plan in zip(operations, plans, strict=True):
         if plan.neighbours is not None:
-            operation.tenant, operation.api_user = plan.neighbours
+            operation.tenant, operation.api_user, operation.loaded_config = plan.neighbours
     record_audits(actor, [_note_of(operation) for operation in operations], subject_type="operation")
     return operations
 

@@ -9,7 +9,8 @@ from tenants import clock
 from tenants.actors import system
 from tenants.audit import record_audit
 from tenants.events import record_event
-from tenants.rows import save_fields
+from tenants.last_words import write_last
+from tenants.rows import change_of
 
 JOURNAL = system("operations")
 State = Operation.State
@@ -49,7 +50,8 @@ def add_evidence(operation: Operation, found: Mapping[str, Any]) -> None:
 def _settle(operation: Operation, state: Operation.State, error: dict[str, Any] | None) -> None:
     operation.state, operation.error = state, error
     operation.settled_at, operation.next_check_at = clock.now(), None
-    save_fields(operation, "state", "error", "settled_at", "next_check_at", "serial_numbers", "config_id", "evidence")
+    settled = ("state", "error", "settled_at", "next_check_at", "serial_numbers", "config_id", "evidence")
+    write_last([change_of(operation, *settled)])
     shown = {} if error is None else {"code": error["code"], "detail": error["detail"]}
     tell_operation(operation, f"operation.{state}", {"entitlements": operation.serial_numbers} | shown)
     record_audit(

@@ -13,6 +13,7 @@ from gateway.provisioning import checks
 from gateway.provisioning.guards import guard_product
 from gateway.provisioning.idempotency import Outcome, carry_out, find_earlier, replay_of, start_operation
 from gateway.provisioning.manner import AS_USUAL, Manner
+from gateway.provisioning.taken_names import refuse_taken_name
 from gateway.reach import ReachedAccount, accounts_for
 from tenants.actors import Actor
 from tenants.context import acting_as
@@ -43,7 +44,7 @@ def create_config(
     values = _settable(parameters)
     check_parameters(find_product_type(place.api_user.api_url, product_type_id), as_parameters(values))
     with acting_as(actor):
-        _refuse_taken_name(tenant, place, name)
+        refuse_taken_name(tenant, place, name)
         plan = Plan(
             kind=Operation.Kind.CREATE_CONFIG,
             tenant_id=tenant.id if tenant else None,
@@ -85,7 +86,7 @@ def update_config(
             return None
         if name is not None:
             owner = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None
-            _refuse_taken_name(owner, ReachedAccount(row.program_id, row.account_id, api_user), name)
+            refuse_taken_name(owner, ReachedAccount(row.program_id, row.account_id, api_user), name)
         before = {"name": row.name, "parameters": row.parameters}
         plan = _plan_change(
             Operation.Kind.UPDATE_CONFIG, row, api_user, {"name": name, "parameters": values, **then}, before
@@ -216,21 +217,6 @@ def _is_shared(config: Config) -> bool:
     strangers = Entitlement.objects.filter(config=config).exclude(tenant=config.tenant)
     nobodys = Entitlement.objects.filter(config=config, tenant_id__isnull=True)
     return strangers.exists() or nobodys.exists() or config.offers.exists()
-
-
-def _refuse_taken_name(tenant: Tenant | None, place: ReachedAccount, name: str) -> None:
-    """FortiFlex wants names unique per account; among different owners the suffix sees to that, so that none meets another's."""
-    with acting_as(JOURNAL):
-        if tenant is not None:
-            Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)  # of two at once, the second sees the first
-        here = {"tenant": tenant, "account_id": place.account_id}
-        taken = Config.objects.filter(**here, program_id=place.program_serial, name=name, vanished_at=None).exists()
-        asked = Operation.objects.filter(
-            **here, program_serial=place.program_serial, kind=Operation.Kind.CREATE_CONFIG, state__in=OPEN
-        )
-        coming = asked.filter(intent__name=name).exists()
-    if taken or coming:
-        raise Problem("state_conflict", f"You have a configuration called {name!r} in this account already.")
 
 
 def _plan_change(

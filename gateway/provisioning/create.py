@@ -9,10 +9,18 @@ from gateway.catalogue import Form, form_of
 from gateway.models import ApiUser, Config, Entitlement, Operation, Program
 from gateway.operations import Plan
 from gateway.provisioning import checks
+from gateway.provisioning.drafts import draft_operation
 from gateway.provisioning.estimates import CALC_WAIT, points_of_config
 from gateway.provisioning.ground import find_ground
-from gateway.provisioning.guards import guard_creation, guard_product, guard_program, needs_points
-from gateway.provisioning.idempotency import Outcome, carry_out, find_earlier, replay_of, start_operation
+from gateway.provisioning.guards import guard_creation, guard_product, guard_program, has_limits, needs_points
+from gateway.provisioning.idempotency import (
+    Outcome,
+    carry_out,
+    carry_out_draft,
+    find_earlier,
+    replay_of,
+    start_operation,
+)
 from gateway.provisioning.manner import AS_USUAL, Manner
 from tenants.actors import Actor
 from tenants.context import acting_as
@@ -64,6 +72,10 @@ def create_entitlements(actor: Actor, wish: Wish, *, tenant: Tenant | None, mann
     manner = manner.after(time.monotonic() - began)
     count = len(wish.serial_numbers or ()) or wish.count or 1
     points_per_day = None if points is None else points * count
+    plan = _plan(wish, config, form, api_user, tenant)
+    plan = replace(plan, points_per_day=points_per_day, neighbours=(tenant, api_user, config))
+    if form == "vm" and manner.key is None and not manner.deferred and not has_limits(tenant):
+        return carry_out_draft(draft_operation(actor, plan, manner=manner), manner)
     with acting_as(actor):
         if form == "hardware":
             _check_available(actor, wish)  # again, now that nobody can come in between
@@ -74,8 +86,6 @@ def create_entitlements(actor: Actor, wish: Wish, *, tenant: Tenant | None, mann
             if (replay := replay_of(find_earlier(actor, manner.key))) is not None:
                 return replay
             raise
-        plan = _plan(wish, config, form, api_user, tenant)
-        plan = replace(plan, points_per_day=points_per_day, neighbours=(tenant, api_user))
         outcome = start_operation(actor, plan, manner=manner, earlier=earlier)
     return carry_out(outcome, manner)
 

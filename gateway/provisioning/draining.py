@@ -4,18 +4,21 @@ import time
 from dataclasses import dataclass, field
 from uuid import UUID
 
+import structlog
 from django.db import connection
 
 from gateway.gate import Asker, GateClosed, Standing, Why
 from gateway.gate.limits import HOUR
 from gateway.gate.queue import SERVED
 from gateway.models import ApiUser, Operation
-from gateway.operations import JOURNAL
+from gateway.operations import JOURNAL, put_off
+from gateway.provisioning.claiming import Claimed, claim_for_sending
 from gateway.provisioning.estimates import price_creation
-from gateway.provisioning.sending import Claimed, claim_for_sending, in_turn
+from gateway.provisioning.sending import in_turn
 from tenants import clock
 from tenants.context import acting_as
 
+log = structlog.get_logger("flexgate.operations")
 # Of every tenant the oldest, and of those the tenant's that was served longest ago (see gate.queue).
 NEXT = f"""
     WITH served AS ({SERVED}), oldest AS (
@@ -55,7 +58,10 @@ class Drainer:
 
 
 def drain_queue(api_user: ApiUser, *, seconds: float, wait_seconds: float = 20.0) -> list[UUID]:
-    """Send what waits at this API user, until nothing does, `seconds` are over or the gate is shut; the ids of what was sent."""
+    """Send what waits at this API user, until nothing does, `seconds` are over or the gate is shut; the ids of what was sent.
+
+    What nobody foresaw about one of them is logged and puts that one off: it would be first in the queue again, before everybody's.
+    """
     drainer, ends_at = Drainer(api_user), time.monotonic() + seconds
     while time.monotonic() < ends_at:
         with acting_as(JOURNAL):
@@ -63,9 +69,9 @@ def drain_queue(api_user: ApiUser, *, seconds: float, wait_seconds: float = 20.0
             if drainer.chosen is None:
                 break
             row = Operation.objects.select_related("tenant").get(id=drainer.chosen)
-        price_creation(row)
         standing = Standing.BACKGROUND if row.background else Standing.PEOPLE
         try:
+            price_creation(row)
             in_turn(
                 api_user,
                 Asker(standing, row.tenant_id),
@@ -76,6 +82,11 @@ def drain_queue(api_user: ApiUser, *, seconds: float, wait_seconds: float = 20.0
         except GateClosed as closed:
             if closed.why is not Why.QUEUE:
                 break  # what waits stays planned; the next round looks again
+        except Exception as error:
+            log.exception("operation not sent", operation=str(drainer.chosen))
+            if drainer.chosen is None:
+                raise
+            put_off(drainer.chosen, error)
     return drainer.sent
 
 

@@ -9,7 +9,7 @@ from gateway.fortiflex.records import ProductType
 from gateway.models import ApiUser, Config, Program
 from gateway.operations import JOURNAL
 from gateway.provisioning.checks import UNKNOWN_CONFIG, refuse_unusable
-from gateway.reach import may_use
+from gateway.reach import may_use_account
 from tenants.actors import Actor
 from tenants.context import Question, ask_together
 from tenants.models import Tenant
@@ -54,7 +54,7 @@ def find_ground(actor: Actor, config_id: int, *, tenant: Tenant | None) -> Groun
     """
     tenant_id = tenant.id if tenant else None
     seen, under = ask_together(
-        _seen_by(actor, config_id, tenant_id), Question(JOURNAL, _under(), [tenant_id, config_id])
+        _seen_by(actor, config_id, tenant_id), Question(JOURNAL, _under(), [tenant_id, config_id]), by_key=True
     )
     if not seen or not under:
         raise invalid("/config", UNKNOWN_CONFIG)
@@ -70,7 +70,7 @@ def find_ground(actor: Actor, config_id: int, *, tenant: Tenant | None) -> Groun
         config,
         tenant=tenant,
         offered=offered,
-        reached=may_use(tenant, api_user, config.program_id, config.account_id, serves_alone=serves_alone),
+        reached=may_use_account(tenant, api_user, config.program_id, config.account_id, serves_alone=serves_alone),
     )
     if api_user is None or not api_user.enabled:
         raise Problem("upstream_unavailable", "No enabled API user reaches this account; ask your operator.")

@@ -20,9 +20,9 @@ def guard_creation(tenant: Tenant | None, config: Config, *, count: int, points_
 
     In the transaction that plans: the tenant's row is locked, so that of two at once the second counts the first.
     """
-    limits = tenant.limits if tenant else {}
-    if tenant is None or not {"entitlements", "points_per_day"} & set(limits):
+    if tenant is None or not has_limits(tenant):
         return
+    limits = tenant.limits
     with acting_as(JOURNAL):
         Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
         running = Entitlement.objects.filter(tenant=tenant, vanished_at__isnull=True).exclude(status__in=ENDED)
@@ -43,6 +43,11 @@ def guard_creation(tenant: Tenant | None, config: Config, *, count: int, points_
             used += sum((row.points_per_day or Decimal(0) for row in asked), Decimal(0))
             if used + points_per_day > Decimal(str(limits["points_per_day"])):
                 raise Problem("quota_exceeded", f"Your limit is {limits['points_per_day']} points a day.")
+
+
+def has_limits(tenant: Tenant | None) -> bool:
+    """Whether `guard_creation` has anything to count for `tenant`."""
+    return tenant is not None and bool({"entitlements", "points_per_day"} & set(tenant.limits))
 
 
 def guard_resize(tenant: Tenant | None, config: Config, *, more: Decimal | None) -> None:

@@ -21,9 +21,10 @@ from gateway.operations import (
     plan_operation,
     reopen_operation,
 )
+from gateway.provisioning.closing import read_operation
+from gateway.provisioning.drafts import Draft
 from gateway.provisioning.manner import AS_USUAL, IdempotencyKey, Manner
 from gateway.provisioning.senders import send_within
-from gateway.provisioning.sending import read_operation
 from gateway.provisioning.standing import refuse_unplannable
 from tenants import clock
 from tenants.actors import Actor, ActorKind
@@ -75,9 +76,7 @@ def find_earlier(actor: Actor, key: IdempotencyKey | None) -> Operation | None:
 
 def start_operation(actor: Actor, plan: Plan, *, manner: Manner, earlier: Operation | None) -> Outcome:
     """Plan the operation, or take up `earlier` for its next attempt. Inside an open `acting_as(actor)`; of two at once, one plans."""
-    refuse_unplannable(plan)
-    if manner.before_planning is not None:
-        manner.before_planning()
+    refuse_unplannable(plan, fence=manner.fence)
     if earlier is not None:
         if (
             earlier.api_user_id != plan.api_user_id
@@ -103,6 +102,11 @@ def start_operation(actor: Actor, plan: Plan, *, manner: Manner, earlier: Operat
             raise Problem("idempotency_mismatch", USED_OTHERWISE) from None
         return Outcome(found, replayed=True)
     return Outcome(made)
+
+
+def carry_out_draft(draft: Draft, manner: Manner) -> Outcome:
+    """As `carry_out`, of what is not journaled yet. Problems of `refuse_unplannable`."""
+    return _last_of(Outcome(send_within(draft.operation, manner.wait_seconds, draft=draft)))
 
 
 def carry_out(outcome: Outcome, manner: Manner) -> Outcome:

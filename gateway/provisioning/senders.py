@@ -3,51 +3,71 @@
 import contextvars
 import functools
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as OutOfTime
 
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import DatabaseError, close_old_connections
 
 from gateway.gate.waiting import enter_waiting_room, leave_waiting_room
 from gateway.models import Operation
 from gateway.operations import JOURNAL, leave_to_worker, lock_planned
-from gateway.provisioning.sending import read_operation, send_operation
+from gateway.provisioning.closing import read_operation
+from gateway.provisioning.drafts import Draft
+from gateway.provisioning.sending import send_operation
 from tenants.context import acting_as
 
+LOOK_AGAIN = 5.0  # seconds
+_looked = threading.local()
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 
 
-def send_within(operation: Operation, seconds: float) -> Operation:
-    """Send a planned operation; the row as it stands when it is settled or `seconds` are over, whichever comes first.
+def send_within(operation: Operation, seconds: float, *, draft: Draft | None = None) -> Operation:
+    """Send a planned operation, or one that is a `draft` yet; the row as it stands when it is settled or `seconds` are over, whichever comes first.
 
     Where as many threads wait as may, it is left to the worker at once. With FLEXGATE_WAITING_THREADS=0 the caller's own thread sends.
     """
     if not settings.FLEXGATE_WAITING_THREADS:
-        return send_operation(operation, wait_seconds=seconds)
+        return send_operation(operation, wait_seconds=seconds, draft=draft)
     if not enter_waiting_room(operation.tenant_id):
+        if draft is not None:
+            draft.journal()
         with acting_as(JOURNAL):
             row = lock_planned(operation.id)
             if row is not None:
                 leave_to_worker(row)
         return read_operation(operation.id)
     # The request's id and address go along: the same id stands in log, audit, journal and the answer.
-    job = functools.partial(contextvars.copy_context().run, _send, operation, seconds)
+    job = functools.partial(contextvars.copy_context().run, _send, operation, seconds, draft)
     future = _senders().submit(job)
     try:
         return future.result(timeout=seconds)
     except OutOfTime:
+        if draft is not None:
+            draft.journaled.wait()
         return read_operation(operation.id)
 
 
-def _send(operation: Operation, seconds: float) -> Operation:
-    close_old_connections()
+def _send(operation: Operation, seconds: float, draft: Draft | None) -> Operation:
+    _look_at_connection()
     try:
-        return send_operation(operation, wait_seconds=seconds)
-    finally:
-        leave_waiting_room(operation.tenant_id)
+        return send_operation(operation, wait_seconds=seconds, draft=draft)
+    except DatabaseError:
         close_old_connections()
+        raise
+    finally:
+        if draft is not None:
+            draft.journaled.set()
+        leave_waiting_room(operation.tenant_id)
+
+
+def _look_at_connection() -> None:
+    """Whether this thread's connection still lives is asked once in a while, and not before every write."""
+    if time.monotonic() - getattr(_looked, "at", 0.0) > LOOK_AGAIN:
+        close_old_connections()
+        _looked.at = time.monotonic()
 
 
 def _senders() -> ThreadPoolExecutor:

@@ -8,10 +8,12 @@ from gateway.gate.limits import HOUR
 from gateway.models import ApiUser, Config, Entitlement, Operation
 from gateway.operations import HELD, JOURNAL, OPEN, Plan
 from gateway.provisioning.failures import NO_SECOND, NOT_AVAILABLE, Failure
+from gateway.provisioning.manner import Fence
 from tenants import clock
 from tenants.context import acting_as, ask_as
 from tenants.models import Lease, Tenant
 from tenants.problems import Problem
+from tenants.rows import Statement
 
 Kind = Operation.Kind
 ABOUT_ENTITLEMENTS = frozenset(
@@ -31,19 +33,30 @@ STANDING = f"""
         WHERE api_user_id = %s AND tenant_id = %s::uuid AND at > %s AND failed AND outcome = 'rejected')
     FROM gateway_operation WHERE api_user_id = %s AND state = 'planned' AND NOT background
 """  # noqa: S608 - put together from constants
+QUEUE_HAS_ROOM = """(
+    SELECT count(*) FILTER (WHERE tenant_id IS NOT DISTINCT FROM %s::uuid) < %s AND count(*) < %s
+    FROM gateway_operation WHERE api_user_id = %s AND state = 'planned' AND NOT background)
+"""
 HARDWARE = "hardware serials"  # the lease whose row's lock orders registrations over all API users
 
 
-def refuse_unplannable(plan: Plan) -> None:
+def refuse_unplannable(plan: Plan, *, fence: Fence | None = None) -> None:
     """Before anything is journaled: Problem `rate_limited` where the tenant used up its errors or its place in the queue.
 
     `upstream_busy` where the queue of all is full; `in_progress` where another API user reads the account by now. None takes it over before
-    the plan is committed.
+    the plan is committed. `fence` refuses what it is for.
     """
     values = [plan.tenant_id, plan.api_user_id, plan.tenant_id, clock.now() - HOUR, plan.api_user_id]
-    [(reader, own, number, has_errors)] = ask_as(JOURNAL, STANDING, [plan.program_serial, plan.account_id, *values])
+    [(reader, own, number, has_errors)] = ask_as(
+        JOURNAL, STANDING, [plan.program_serial, plan.account_id, *values], by_key=True
+    )
     if reader != plan.api_user_id:
         raise Problem("in_progress", MOVED, headers={"Retry-After": "1"})
+    if fence is not None:
+        condition = fence.still_holds()
+        [(holds,)] = ask_as(JOURNAL, f"SELECT {condition.text}", condition.values)
+        if not holds:
+            raise fence.refusal()
     if has_errors and plan.tenant_id is not None:
         with acting_as(JOURNAL):
             limits = Tenant.objects.get(id=plan.tenant_id).limits
@@ -58,6 +71,22 @@ def refuse_unplannable(plan: Plan) -> None:
     if own >= settings.FLEXGATE_QUEUE_PER_TENANT:
         raise Problem("rate_limited", QUEUE_FULL.format(number=own), headers={"Retry-After": seconds})
     raise Problem("upstream_busy", BUSY, headers={"Retry-After": seconds})
+
+
+def queue_has_room(operation: Operation) -> Statement:
+    """An expression: whether `refuse_unplannable` would find no queue too long."""
+    limits = [settings.FLEXGATE_QUEUE_PER_TENANT, settings.FLEXGATE_QUEUE]
+    return Statement(QUEUE_HAS_ROOM, [operation.tenant_id, *limits, operation.api_user_id])
+
+
+def is_plannable(operation: Operation, fence: Fence | None) -> Statement:
+    """An expression: whether `refuse_unplannable` would find the account's API user the same and the fence standing; held as there."""
+    values = [operation.program_serial, operation.account_id, operation.api_user_id]
+    text = f"EXISTS (SELECT 1 FROM ({HELD}) AS reader WHERE api_user_id = %s)"  # noqa: S608 - a constant
+    if fence is None:
+        return Statement(text, values)
+    condition = fence.still_holds()
+    return Statement(f"{text} AND {condition.text}", [*values, *condition.values])
 
 
 def why_unsendable(operation: Operation) -> Failure | None:

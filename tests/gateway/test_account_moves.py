@@ -11,11 +11,15 @@ from django.db import connection
 from gateway.by_hand import enter_account
 from gateway.mirror import sync_api_user
 from gateway.models import Operation, ProgramAccount
+from gateway.operations import Plan
 from gateway.provisioning.create import Wish, create_entitlements
+from gateway.provisioning.drafts import draft_operation
+from gateway.provisioning.idempotency import carry_out_draft
 from gateway.provisioning.licence import renew_token
 from gateway.provisioning.manner import Manner
 from tenants.context import acting_as
 from tenants.problems import Problem
+from tenants.rows import Statement
 from tests.databases import OwnDatabase
 from tests.people import SETUP, People, make_people
 from tests.worlds import ACCOUNT, PROGRAM, SandboxWorld, add_api_user, make_world
@@ -77,12 +81,19 @@ def open_ones() -> list[str]:
 def test_who_moves_the_account_waits_for_the_plan_and_sees_it(write: Write) -> None:
     planning, goes_on = threading.Event(), threading.Event()
 
-    def hold() -> None:
-        planning.set()
-        assert goes_on.wait(30)
+    class Pause:
+        """A fence that stands, once it is let go on."""
+
+        def still_holds(self) -> Statement:
+            planning.set()
+            assert goes_on.wait(30)
+            return Statement("true", [])
+
+        def refusal(self) -> Problem:
+            raise AssertionError
 
     with ThreadPoolExecutor(2) as pool:
-        written = in_thread(pool, lambda: write(Manner(wait_seconds=0, before_planning=hold)))
+        written = in_thread(pool, lambda: write(Manner(wait_seconds=0, fence=Pause())))
         assert planning.wait(30)
         moved = in_thread(pool, move)
         with pytest.raises(TimeoutError):
@@ -123,3 +134,26 @@ def test_a_plan_does_not_wait_for_a_pass_that_stores_the_account(write: Write, w
         with ThreadPoolExecutor(1) as pool:
             assert in_thread(pool, lambda: write(Manner(wait_seconds=0))).result(10).operation.state == "planned"
     assert sync_api_user(world.api_user).failed == []
+
+
+def test_what_is_sent_at_once_is_not_planned_through_the_one_before(people: People, world: SandboxWorld) -> None:
+    """A creation of VMs that finds its lane free is journaled and claimed in one step."""
+    acme, tenant = people.acme.actor, people.tenant("acme")
+    wish = Wish(config=world.config_id, count=1)
+    made = create_entitlements(acme, wish, tenant=tenant).operation
+    plan = Plan(
+        kind=Operation.Kind.CREATE_VM,
+        tenant_id=tenant.id,
+        api_user_id=world.api_user.id,
+        program_serial=PROGRAM,
+        account_id=ACCOUNT,
+        config_id=world.config_id,
+        intent=made.intent,
+        neighbours=(tenant, world.api_user, None),
+    )
+    draft = draft_operation(acme, plan, manner=Manner())
+    assert move() == "second"
+    with pytest.raises(Problem) as raised:
+        carry_out_draft(draft, Manner())
+    assert (raised.value.code, open_ones()) == ("in_progress", [])
+    assert len(world.calls_of("entitlements/vm/create")) == 1

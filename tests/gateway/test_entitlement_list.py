@@ -9,6 +9,7 @@ import pytest
 from gateway.entitlement_list import find_entitlements
 from gateway.models import Entitlement, ProgramAccount
 from tenants import clock
+from tenants.actors import Actor, ActorKind
 from tenants.context import acting_as
 from tests.gateway.ledger.scenes import give
 from tests.people import SETUP, People, make_client
@@ -128,3 +129,28 @@ def test_pages_go_there_and_back_with_a_filter(people: People, serials: list[str
         page = people.acme.get(page["previous"]).json()
         back.insert(0, page["results"])
     assert back == [one["results"] for one in pages]
+
+
+def test_a_search_does_not_reach_from_one_text_into_the_next(people: People, serials: list[str]) -> None:
+    both = f"{serials[0][-4:]}100"
+    assert people.acme.get(f"entitlements?{urlencode({'search': both})}").json()["results"] == []
+
+
+def test_a_person_of_two_tenants_reads_both_and_the_tokens_of_one(people: People, serials: list[str]) -> None:
+    acme, globex = People.tenant("acme").id, People.tenant("globex").id
+    give([serials[1]], "globex", clock.now().date() - timedelta(days=3))
+    with acting_as(SETUP):
+        Entitlement.objects.update(token="ABC", labels={"site": "Bonn"}, description="same")
+    person = Actor(
+        kind=ActorKind.STAFF,
+        name="user 1",
+        tenant_ids=(acme, globex),
+        scopes_by_tenant={acme: frozenset({"entitlements:write"}), globex: frozenset({"entitlements:read"})},
+    )
+    filters = {"status": "active", "label": "site=Bonn", "search": "SAM"}
+    for upward in (True, False):
+        found = find_entitlements(person, filters, beyond=serials[0 if upward else 3], upward=upward, count=2)
+        places = [1, 2] if upward else [2, 1]
+        assert [(row["serial_number"], row["token"]) for row in found] == [
+            (serials[place], None if place == 1 else "ABC") for place in places
+        ]

@@ -200,6 +200,12 @@ RULES = (
         "401 403s 200 404 404 200 401 404 200 200 200",
         path="entitlements/{serial}/consumption?" + DAYS,
     ),
+    rule(
+        "GET",
+        "entitlements/<str:serial>/diagnosis",
+        "401 403s 200 404 404 200 401 404 200 200 200",  # who owned it once is told of its own days
+        path="entitlements/{serial}/diagnosis",
+    ),
     rule("GET", "assignments", OPERATORS_READ),
     rule(
         "POST",

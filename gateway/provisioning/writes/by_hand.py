@@ -1,13 +1,15 @@
-"""What a person found out about a creation whose outcome nobody could tell: these entitlements are its."""
+"""What a person found out about a creation whose outcome nobody could tell: these entitlements, or this config, are its."""
 
 from collections.abc import Sequence
 
 from gateway.fortiflex.days import billing_day_at
-from gateway.models import Assignment, Entitlement, Operation
+from gateway.models import Assignment, Config, Entitlement, Operation
 from gateway.operations import CREATIONS, JOURNAL, plan_operation
 from gateway.ownership import end_ownership, own_new_serials
+from gateway.provisioning.writes.configs import follow_config
 from gateway.provisioning.writes.creates import describe_later
 from gateway.provisioning.writes.storing import gone_devices
+from gateway.provisioning.writes.write import Stored
 from tenants import clock
 from tenants.problems import Problem, invalid
 
@@ -40,3 +42,36 @@ def adopt_by_hand(operation: Operation, serials: Sequence[str], *, done: bool) -
     if operation.kind == Operation.Kind.CREATE_HARDWARE:  # its creation took no description
         for serial in serials:
             plan_operation(JOURNAL, describe_later(operation, serial), deferred=True)
+
+
+def take_config_by_hand(operation: Operation, config_id: int, *, done: bool) -> Stored:
+    """Give a mirrored config that nobody else has to the operation's tenant; what follows it. Inside a context of the gateway."""
+    if not done or operation.kind != Operation.Kind.CREATE_CONFIG:
+        raise invalid("/config", "Only the creation of a configuration that was done can have made one.")
+    row = Config.objects.select_for_update().filter(id=config_id, vanished_at__isnull=True).first()
+    if row is None:
+        raise invalid("/config", "There is no such configuration in the mirror: sync first.")
+    place = (row.program_id, row.account_id, row.product_type_id)
+    if place != (operation.program_serial, operation.account_id, operation.intent["product_type_id"]):
+        raise invalid("/config", "This configuration lies in another account or program, or is for another product.")
+    if _is_somebodys(row, operation):
+        raise invalid("/config", "This configuration is somebody's: another operation made it, or others depend on it.")
+    if row.tenant_id != operation.tenant_id:
+        row.tenant_id = operation.tenant_id
+        row.save(update_fields=["tenant"])
+    return Stored(config_id=row.id, followups=follow_config(operation, row))
+
+
+def _is_somebodys(config: Config, operation: Operation) -> bool:
+    """Whether another than the operation's tenant would lose it, or another operation has it already."""
+    if config.tenant_id not in {None, operation.tenant_id}:
+        return True
+    made = Operation.objects.filter(
+        kind=Operation.Kind.CREATE_CONFIG, state=Operation.State.SUCCEEDED, config_id=config.id
+    )
+    if made.exists():
+        return True
+    if operation.tenant_id is None:  # a config of the catalogue may well be in use
+        return False
+    others = Entitlement.objects.filter(config=config, tenant_id__isnull=False).exclude(tenant=operation.tenant_id)
+    return others.exists() or config.offers.exclude(tenant=operation.tenant_id).exists()

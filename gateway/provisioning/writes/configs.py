@@ -37,7 +37,7 @@ class CreateConfig:
         if row.tenant_id != operation.tenant_id:
             row.tenant_id = operation.tenant_id
             row.save(update_fields=["tenant"])
-        return Stored(config_id=row.id, followups=_followups(operation, row))
+        return Stored(config_id=row.id, followups=follow_config(operation, row))
 
     def look(self, client: FortiFlexClient, operation: Operation, attempt: Attempt) -> Finding:
         found = _listed(client, operation)
@@ -112,10 +112,10 @@ def _store_changed(operation: Operation, value: records.Config) -> Stored:
     if value.id != operation.config_id:
         raise WrongAnswer(f"The answer is about config {value.id}.")
     row = store_config(value)
-    return Stored(operation.serial_numbers, value.id, followups=_followups(operation, row))
+    return Stored(operation.serial_numbers, value.id, followups=follow_config(operation, row))
 
 
-def _followups(operation: Operation, config: Config) -> list[Plan]:
+def follow_config(operation: Operation, config: Config) -> list[Plan]:
     """What was asked for together with the config, once it is as it should be: a change of one entitlement, or a transfer into it.
 
     Nobody's who lost it meanwhile: whether it is still theirs is asked again when it is sent.

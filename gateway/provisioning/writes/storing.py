@@ -21,11 +21,10 @@ from tenants import clock
 def store_new_entitlements(operation: Operation, found: Sequence[records.Entitlement]) -> list[str]:
     """Mirror rows, owner, text and labels of what this operation made. NotOurs if any of them is somebody's or was there before."""
     serials = [record.serial_number for record in found]
-    text, labels = operation.intent.get("description") or "", operation.intent.get("labels") or {}
-    birth = Birth(operation.tenant_id, text, labels)
-    from_day = billing_day_at(operation.sent_at or clock.now())
-    if store_births(operation, found, birth, from_day=from_day):
+    if store_births(operation, found):
         return serials
+    text, labels = operation.intent.get("description") or "", operation.intent.get("labels") or {}
+    from_day = billing_day_at(operation.sent_at or clock.now())
     not_ours = foreign_serials(operation, serials)
     if not_ours:
         raise NotOurs(not_ours)
@@ -35,7 +34,7 @@ def store_new_entitlements(operation: Operation, found: Sequence[records.Entitle
         found,
         program_serial=operation.program_serial,
         account_id=operation.account_id,
-        born_to=birth,
+        born_to=Birth(operation.tenant_id, text, labels),
     )
     if operation.intent.get("folder_path"):
         Entitlement.objects.filter(serial_number__in=serials).update(folder_path=operation.intent["folder_path"])

@@ -1,0 +1,118 @@
+"""A person says which config an unknown creation made: it becomes its tenant's, and what was asked for together with it follows."""
+
+from typing import Any
+
+import pytest
+
+from gateway.models import Config, Operation
+from gateway.provisioning.draining import drain_queue
+from tenants.context import acting_as
+from tests.gateway.ledger.scenes import give
+from tests.people import SETUP, People
+from tests.worlds import ACCOUNT, ENT_2, ENT_4, PROGRAM, SandboxWorld
+
+BODY = {
+    "program": PROGRAM,
+    "name": "mine",
+    "product_type_id": 1,
+    "parameters": [{"id": key, "value": value} for key, value in ENT_2],
+}
+REASON = {"done": True, "reason": "seen in the portal"}
+
+
+def lose_config(people: People, world: SandboxWorld, *, slug: str = "acme") -> dict[str, Any]:
+    """A creation that FortiFlex never did, as far as anybody knows."""
+    world.sandbox.plan_fault("configs/create", "cut", when="before")
+    client = {"acme": people.acme, "globex": people.globex}[slug]
+    operation: dict[str, Any] = client.post("configs", BODY).json()["operation"]
+    assert operation["state"] == "unknown"
+    return operation
+
+
+def test_the_config_named_becomes_the_tenants(people: People, world: SandboxWorld) -> None:
+    operation = lose_config(people, world)
+    made = world.add_config("made in the portal", ENT_2)
+    world.sync()
+    settled = people.operator.post(f"operations/{operation['id']}/resolve", REASON | {"config": made}).json()
+    assert settled == operation | {
+        "state": "succeeded",
+        "config": made,
+        "settled_at": settled["settled_at"],
+        "next_check_at": None,
+    }
+    assert people.acme.get(f"configs/{made}").json() == {
+        "id": made,
+        "name": "made in the portal",
+        "program": PROGRAM,
+        "account_id": ACCOUNT,
+        "tenant": "acme",
+        "status": "ACTIVE",
+        "product_type_id": 1,
+        "product": "FortiGate Virtual Machine - Service Bundle",
+        "parameters": people.operator.get(f"configs/{made}").json()["parameters"],
+        "points_per_day": None,
+    }
+    assert people.globex.get(f"configs/{made}").status_code == 404
+
+
+def test_what_waited_for_the_config_follows(people: People, world: SandboxWorld) -> None:
+    people.operator.post(f"configs/{world.config_id}/offers", {"tenant": "acme"})
+    serial = people.acme.post("entitlements", {"config": world.config_id, "skip_pending": True}).json()["entitlements"][
+        0
+    ]["serial_number"]
+    world.sandbox.plan_fault("configs/create", "cut", when="before")
+    change = {"parameters": [{"id": 1, "value": "4"}], "description": "bigger"}
+    first = people.acme.patch(f"entitlements/{serial}", change).json()["operation"]
+    assert (first["kind"], first["state"]) == ("create_config", "unknown")
+    made = world.add_config("by hand", ENT_4)
+    world.sync()
+    people.operator.post(f"operations/{first['id']}/resolve", REASON | {"config": made})
+    drain_queue(world.api_user, seconds=20)
+    row = people.acme.get(f"entitlements/{serial}").json()
+    assert (row["config"], row["description"]) == (made, "bigger")
+    with acting_as(SETUP):
+        followed = Operation.objects.get(intent__follows=first["id"])
+    assert (followed.kind, followed.state) == ("update_entitlement", "succeeded")
+
+
+def test_a_wrong_config_is_refused_and_nothing_changes(people: People, world: SandboxWorld) -> None:
+    operation = lose_config(people, world)
+    other_product = world.add_config("hw", [(27, "FGT60F"), (28, "FGHWUTP")], product_type_id=101)
+    globexs = people.globex.post("configs", BODY).json()["config"]["id"]
+    in_use = world.add_config("in use", ENT_2)
+    offered = world.add_config("offered", ENT_2)
+    [serial] = world.sandbox.create_vm(in_use)
+    world.sync()
+    give([serial], "globex", world.sandbox.clock.today())
+    people.operator.post(f"configs/{offered}/offers", {"tenant": "globex"})
+    acmes = people.acme.post("configs", BODY | {"name": "another"}).json()["config"]["id"]
+    with acting_as(SETUP):
+        before = list(Config.objects.order_by("id").values_list("id", "tenant"))
+    for wrong in (999_999, other_product, globexs, in_use, offered, acmes):
+        refused = people.operator.post(f"operations/{operation['id']}/resolve", REASON | {"config": wrong})
+        assert refused.status_code == 400, wrong
+        assert [error["pointer"] for error in refused.json()["errors"]] == ["/config"], wrong
+    with acting_as(SETUP):
+        assert list(Config.objects.order_by("id").values_list("id", "tenant")) == before
+        assert Operation.objects.get(id=operation["id"]).state == "unknown"
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_only_the_creation_of_a_config_made_one(people: People, world: SandboxWorld, done: bool) -> None:
+    people.operator.post(f"configs/{world.config_id}/offers", {"tenant": "acme"})
+    world.sandbox.plan_fault("entitlements/vm/create", "cut", when="before")
+    operation = people.acme.post("entitlements", {"config": world.config_id}).json()["operation"]
+    if not done:
+        operation = lose_config(people, world)
+    body = {"done": done, "reason": "x", "config": world.config_id}
+    refused = people.operator.post(f"operations/{operation['id']}/resolve", body)
+    assert [error["pointer"] for error in refused.json()["errors"]] == ["/config"]
+
+
+def test_two_operations_never_get_one_config(people: People, world: SandboxWorld) -> None:
+    one, other = lose_config(people, world), lose_config(people, world, slug="globex")
+    made = world.add_config("seen", ENT_2)
+    world.sync()
+    first = people.operator.post(f"operations/{one['id']}/resolve", REASON | {"config": made})
+    second = people.operator.post(f"operations/{other['id']}/resolve", REASON | {"config": made})
+    assert (first.status_code, second.status_code) == (200, 400)

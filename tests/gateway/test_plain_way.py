@@ -1,0 +1,260 @@
+"""A creation goes out in one step and comes back in one, where nothing is unusual; where anything is, the longer way says the same."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from gateway.models import ApiUser, Attempt, Entitlement, Operation, UpstreamCall, UpstreamLane, UpstreamTurn
+from gateway.provisioning import closing
+from gateway.provisioning.sending import send_operation
+from tenants import clock
+from tenants.access import grant_right
+from tenants.context import acting_as
+from tenants.models import AuditEntry, Event, Tenant
+from tests.databases import OwnDatabase
+from tests.isolation.scene import StaffClient
+from tests.people import SETUP, People, make_client, make_people
+from tests.worlds import SandboxWorld, make_world
+
+SOMEBODY = "01a20eeb-b054-7191-afa2-720607b3c16c"
+
+
+@pytest.fixture
+def people(own_database: OwnDatabase) -> People:
+    return make_people()
+
+
+@pytest.fixture
+def world(people: People) -> SandboxWorld:
+    return make_world()
+
+
+@pytest.fixture
+def config(people: People, world: SandboxWorld) -> int:
+    people.operator.post(f"configs/{world.config_id}/offers", {"tenant": "acme"})
+    assert create(people, world.config_id).status_code == 201  # logged in, priced, prepared
+    return world.config_id
+
+
+def create(people: People, config: int, **more: Any) -> Any:
+    return people.acme.post("entitlements", {"config": config, "description": "mine", **more})
+
+
+def trail(operation: str) -> dict[str, Any]:
+    """What a write leaves behind, without ids and times."""
+    with acting_as(SETUP):
+        row = Operation.objects.get(id=operation)
+        serials = row.serial_numbers
+        events = Event.objects.filter(subject_key__in=[str(row.id), *serials]).order_by("type")
+        audits = AuditEntry.objects.filter(subject_key__in=[str(row.id), *serials]).order_by("action")
+        attempts = Attempt.objects.filter(operation=row).values_list("number", "outcome", "http_status")
+        lane = UpstreamLane.objects.get()
+        return {
+            "row": (row.state, row.error, row.next_check_at, len(serials), row.points_per_day),
+            "mirror": list(
+                Entitlement.objects.filter(serial_number__in=serials).values_list(
+                    "tenant__slug", "description", "labels", "folder_path", "config_id"
+                )
+            ),
+            "events": [(event.type, event.tenant_id) for event in events],
+            "audits": [(entry.action, entry.actor, entry.tenant_id) for entry in audits],
+            "attempts": list(attempts),
+            "lane": (lane.holder, lane.held_until, lane.failures),
+            "calls": set(UpstreamCall.objects.filter(request_id=row.request_id).values_list("path", "outcome")),
+            "to come": UpstreamCall.objects.filter(at__gt=clock.now()).count(),
+        }
+
+
+def test_a_creation_takes_five_round_trips(people: People, config: int) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        assert create(people, config, count=2).status_code == 201
+    spoken = [query["sql"] for query in asked if query["sql"] not in {"BEGIN", "COMMIT"}]
+    assert len(spoken) == 5, "token, rates, ground, lane with journal, outcome"
+
+
+def test_both_ways_leave_the_same_behind(people: People, config: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = {"count": 2, "labels": {"site": "x"}, "folder_path": "My Assets/North"}
+    plain = create(people, config, **body).json()
+    # A key must be looked for first, so its operation is journaled by itself.
+    journaled = people.acme.post("entitlements", {"config": config, "description": "mine", **body}, Idempotency_Key="k")
+    monkeypatch.setattr(closing, "_close_birth", lambda *_: None)
+    longer = create(people, config, **body).json()
+    trails = [trail(answer["operation"]["id"]) for answer in (plain, journaled.json(), longer)]
+    assert trails[0] == trails[1] == trails[2]
+    assert [name for name, _ in trails[0]["events"]] == ["entitlement.assigned"] * 2 + ["operation.succeeded"]
+
+
+def test_what_is_answered_is_what_is_listed(people: People, world: SandboxWorld, config: int) -> None:
+    """The answer is put together from what was written, and not read again."""
+    narrowed = make_client(slug="acme", scopes=["entitlements:write"], configs=[config])
+    with acting_as(SETUP):
+        alice = User.objects.create(username="alice", is_staff=True)
+    for right in ("view", "provision"):
+        grant_right(SETUP, alice, People.tenant("acme"), right)
+    body = {"config": config, "count": 2, "labels": {"a": "b"}, "folder_path": "My Assets/North", "skip_pending": True}
+    for who, more in (
+        (people.acme, {}),
+        (narrowed, {}),
+        (StaffClient(alice), {"tenant": "acme"}),
+        (people.operator, {"tenant": "acme"}),
+        (people.operator, {"tenant": None}),
+    ):
+        with CaptureQueriesContext(connection) as asked:
+            answer = who.post("entitlements", body | more)
+        assert answer.status_code == 201, answer.content
+        assert not any("WITH page AS" in query["sql"] for query in asked)
+        made = answer.json()["entitlements"]
+        assert len(made) == 2
+        assert made == [who.get(f"entitlements/{row['serial_number']}").json() for row in made]
+
+
+def hold(lane: dict[str, Any]) -> None:
+    UpstreamLane.objects.update(**lane)
+
+
+def fill(number: int, **more: Any) -> None:
+    api_user, now = ApiUser.objects.get(), clock.now()
+    UpstreamCall.objects.bulk_create([UpstreamCall(api_user=api_user, at=now, **more) for _ in range(number)])
+
+
+def fill_hour() -> None:
+    ApiUser.objects.update(per_hour=50)
+    fill(50)
+
+
+def queue(number: int) -> None:
+    acme, api_user = Tenant.objects.get(slug="acme"), ApiUser.objects.get()
+    rows = [
+        Operation(kind="stop", tenant=acme, api_user=api_user, account_id=1, deferred=True, asked_by="x")
+        for _ in range(number)
+    ]
+    Operation.objects.bulk_create(rows)
+
+
+def wait_in_line() -> None:
+    alive_until = clock.now() + timedelta(seconds=60)
+    UpstreamTurn.objects.create(api_user=ApiUser.objects.get(), standing=0, alive_until=alive_until)
+
+
+def spend_errors() -> None:
+    acme = Tenant.objects.get(slug="acme")
+    fill(2, failed=True, outcome="rejected", tenant=acme)
+
+
+OBSTACLES: dict[str, tuple[Callable[[], None], int, str]] = {
+    "held": (lambda: hold({"holder": SOMEBODY, "held_until": clock.now() + timedelta(seconds=60)}), 202, ""),
+    "closed": (
+        lambda: hold({"closed_until": clock.now() + timedelta(seconds=600), "closed_reason": "limits: -11"}),
+        503,
+        "upstream_busy",
+    ),
+    "wrong password": (
+        lambda: hold({"closed_until": clock.now() + timedelta(seconds=600), "closed_reason": "login: refused"}),
+        503,
+        "upstream_unavailable",
+    ),
+    "others wait": (wait_in_line, 202, ""),
+    "full minute": (lambda: fill(81), 503, "upstream_busy"),
+    "full hour": (fill_hour, 503, "upstream_busy"),
+    "errors of all": (lambda: fill(8, failed=True, outcome="rejected"), 503, "upstream_busy"),
+    "errors of one's own": (spend_errors, 429, "rate_limited"),
+    "full queue": (lambda: queue(200), 429, "rate_limited"),
+}
+
+
+@pytest.mark.parametrize("name", OBSTACLES)
+def test_an_obstacle_is_never_overlooked_and_sends_nothing(
+    name: str, people: People, world: SandboxWorld, config: int
+) -> None:
+    put, status, code = OBSTACLES[name]
+    with acting_as(SETUP):
+        ApiUser.objects.update(per_minute=90, per_hour=900, errors_per_hour=9)
+        Tenant.objects.filter(slug="acme").update(limits={"errors_per_hour": 2})
+        put()
+        before = list(UpstreamLane.objects.values())
+    made = len(world.calls_of("entitlements/vm/create"))
+    answer = people.acme.post("entitlements", {"config": config}, Prefer="wait=1")
+    assert (answer.status_code, answer.json().get("code", "")) == (status, code), answer.content
+    assert len(world.calls_of("entitlements/vm/create")) == made
+    with acting_as(SETUP):
+        assert list(UpstreamLane.objects.values()) == before
+        assert not Operation.objects.filter(kind="create_vm", state__in=["sent", "unknown"]).exists()
+        assert Attempt.objects.count() == made
+
+
+def test_a_silent_lane_is_asked_with_a_read_first(people: People, world: SandboxWorld, config: int) -> None:
+    with acting_as(SETUP):
+        hold({"failures": 5})
+    assert create(people, config).status_code == 201
+    assert [call.path for call in world.sandbox.calls][-2:] == ["programs/list", "entitlements/vm/create"]
+
+
+def test_two_senders_of_one_operation_send_it_once(people: People, world: SandboxWorld, config: int) -> None:
+    operation = people.acme.post("entitlements", {"config": config}, Prefer="respond-async").json()["operation"]["id"]
+    with acting_as(SETUP):
+        rows = [Operation.objects.select_related("tenant", "api_user").get(id=operation) for _ in range(2)]
+    assert [send_operation(row).state for row in rows] == ["succeeded", "succeeded"]
+    assert len(world.calls_of("entitlements/vm/create")) == 2
+
+
+def test_a_lane_that_was_taken_is_given_back_where_sending_fails_at_once(
+    people: People, world: SandboxWorld, config: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a bug of ours")
+
+    monkeypatch.setattr("gateway.provisioning.sending.client_for", fail)
+    assert create(people, config).status_code == 500
+    with acting_as(SETUP):
+        assert UpstreamLane.objects.get().holder is None
+        assert Operation.objects.order_by("-id")[0].state == "sent", "reconciliation finds out"
+
+
+def test_what_was_doubted_meanwhile_is_not_settled_by_its_sender(
+    people: People, world: SandboxWorld, config: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reconciliation called it failed while the answer was on its way: a person has to look, and nobody owns what came."""
+    judge = closing._close_birth
+
+    def settle_first(operation: Operation, *more: Any) -> Any:
+        with acting_as(SETUP):
+            done = {"state": "failed", "settled_at": clock.now(), "error": {"code": "not_done", "detail": "proven"}}
+            Operation.objects.filter(id=operation.id).update(**done)
+        return judge(operation, *more)
+
+    monkeypatch.setattr(closing, "_close_birth", settle_first)
+    create(people, config)
+    with acting_as(SETUP):
+        row = Operation.objects.order_by("-id")[0]
+        assert row.state == "failed"
+        assert "late_answer_of_attempt" in row.evidence[-1]
+        assert Event.objects.filter(type="reconciliation.duplicate").count() == 1
+        assert Entitlement.objects.count() == 1
+
+
+def test_what_the_ledger_or_the_mirror_knows_already_goes_the_longer_way(
+    people: People, world: SandboxWorld, config: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pass listed it between FortiFlex's answer and our storing it."""
+    judge = closing._close_birth
+
+    def list_first(*arguments: Any) -> Any:
+        monkeypatch.setattr(closing, "_close_birth", judge)
+        serial = world.sandbox.entitlements()[-1]["serialNumber"]
+        with acting_as(SETUP):
+            other = Entitlement.objects.get()
+            other.pk, other.serial_number, other.tenant = serial, serial, None
+            other.first_seen_at = clock.now()
+            other.save(force_insert=True)
+        return judge(*arguments)
+
+    monkeypatch.setattr(closing, "_close_birth", list_first)
+    answer = create(people, config)
+    assert answer.status_code == 201, answer.content
+    serial = answer.json()["entitlements"][0]["serial_number"]
+    assert people.acme.get(f"entitlements/{serial}").json()["description"] == "mine"
