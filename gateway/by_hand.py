@@ -58,6 +58,7 @@ def enter_account(actor: Actor, *, program_serial: str, account_id: int, api_use
     """This API user reads the account from now on, whoever did before; (row, created). Safe to repeat.
 
     Problem `in_progress` while a write of that account is not settled: what came of it is looked up through the API user that sent it.
+    The row's lock waits for those that are being planned (operations.readers), so that they are seen.
     """
     with acting_as(actor):
         reader = _find_api_user(api_user)

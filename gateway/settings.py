@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import environ
-from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 
+from gateway.api.tables import ALLOWED_HEADERS, DESCRIPTION, EXPOSED_HEADERS
 from gateway.processes import locations, secret_files
+from gateway.timetable import SCHEDULE
 from tenants.logs import configure_logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -171,25 +172,7 @@ LOGIN_URL = "/admin/login/"
 CORS_ALLOWED_ORIGINS = env.list("FLEXGATE_CORS_ORIGINS", default=[])
 CORS_URLS_REGEX = r"(?i)^/+(api|es)/"
 CORS_ALLOW_CREDENTIALS = False  # portals send tokens, never our cookies
-CORS_ALLOW_HEADERS = (
-    "accept",
-    "authorization",
-    "content-type",
-    "idempotency-key",
-    "if-match",
-    "if-none-match",
-    "prefer",
-    "request-id",
-)
-CORS_EXPOSE_HEADERS = (
-    "ETag",
-    "Idempotent-Replayed",
-    "Location",
-    "RateLimit",
-    "RateLimit-Policy",
-    "Request-Id",
-    "Retry-After",
-)
+CORS_ALLOW_HEADERS, CORS_EXPOSE_HEADERS = ALLOWED_HEADERS, EXPOSED_HEADERS
 
 # --- The API ---
 FLEXGATE_MAX_BODY_BYTES = env.int("FLEXGATE_MAX_BODY_BYTES", default=1_048_576)
@@ -224,24 +207,7 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     "COERCE_DECIMAL_TO_STRING": True,
 }
-SPECTACULAR_SETTINGS = {
-    "TITLE": "flexgate",
-    "DESCRIPTION": "The gateway between an MSP's customers and Fortinet FortiFlex. Points and money are strings; days are US Pacific days.",
-    "VERSION": "1",
-    "OAS_VERSION": "3.1.1",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "COMPONENT_SPLIT_REQUEST": True,
-    "SCHEMA_PATH_PREFIX": "/api/v1",
-    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "tenants.openapi.complete_description"],
-    "ENUM_NAME_OVERRIDES": {
-        "OperationStateEnum": "gateway.models.Operation.State",
-        "OperationKindEnum": "gateway.models.Operation.Kind",
-        "TenantStatusEnum": "tenants.models.Tenant.Status",
-    },
-}
+SPECTACULAR_SETTINGS = DESCRIPTION
 
 # --- Logs: JSON on stderr ---
 FLEXGATE_LOG_LEVEL = env.str("FLEXGATE_LOG_LEVEL", default="INFO")
@@ -260,16 +226,7 @@ FLEXGATE_SELLER_TAX_ID = env.str("FLEXGATE_SELLER_TAX_ID", default="")
 FLEXGATE_ISSUE_GRACE_DAYS = env.int("FLEXGATE_ISSUE_GRACE_DAYS", default=3)
 
 # --- What runs when (Pacific time, see CELERY_TIMEZONE) ---
-CELERY_BEAT_SCHEDULE = {
-    "seal": {"task": "gateway.tasks.seal_records", "schedule": 5.0},
-    "audit-heads": {"task": "gateway.tasks.tell_audit_heads", "schedule": crontab(minute="20")},
-    "keep-time": {"task": "gateway.tasks.keep_time", "schedule": 15.0},
-    "sync": {"task": "gateway.tasks.sync_api_users", "schedule": 15 * 60.0},
-    "tags": {"task": "gateway.tasks.follow_all_tags", "schedule": 5 * 60.0},
-    "points": {"task": "gateway.tasks.pull_all_points", "schedule": crontab(minute="10", hour="*/6")},
-    "month-end": {"task": "billing.tasks.issue_month", "schedule": crontab(minute="5", hour="9")},
-    "forget-calls": {"task": "gateway.tasks.forget_calls", "schedule": crontab(minute="40", hour="2")},
-}
+CELERY_BEAT_SCHEDULE = SCHEDULE
 CELERY_BEAT_SCHEDULE_FILENAME = str(FLEXGATE_DATA / "beat-schedule")
 
 # --- Upstream writes ---

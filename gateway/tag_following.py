@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from gateway.models import ApiUser, Entitlement, Operation, ProgramAccount
-from gateway.operations import OPEN, TRY_AGAIN_CODES, Plan, State, plan_operation
+from gateway.operations import OPEN, TRY_AGAIN_CODES, Plan, State, hold_readers, plan_operation
 from gateway.provisioning.closing import read_operation
 from gateway.provisioning.sending import send_operation
 from gateway.tags import split_tag
@@ -105,6 +105,8 @@ def _plan(api_user: ApiUser, serial: str) -> UUID | None:
             return None
         if Operation.objects.filter(state__in=OPEN, serial_numbers__contains=[serial]).exists():
             return None
+        if hold_readers([(row.program_id, row.account_id)]) != {(row.program_id, row.account_id): api_user.id}:
+            return None  # it was given to another one, which follows it from now on
         plan = Plan(
             kind=Operation.Kind.UPDATE_ENTITLEMENT,
             tenant_id=row.tenant_id,

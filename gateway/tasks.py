@@ -5,7 +5,7 @@ from uuid import UUID
 import structlog
 from celery import shared_task
 
-from gateway.dropin.repeats import REPEAT_LEASE
+from gateway.dropin.turns import TURN_LEASE
 from gateway.fortiflex.errors import FortiFlexError
 from gateway.gate import forget_old_calls
 from gateway.health import SCHEDULER_BEAT
@@ -129,7 +129,7 @@ def forget_calls() -> None:
     forget_old_calls()
     with acting_as(WORKER):
         forget_full_buckets()
-        forget_old_leases(prefix=REPEAT_LEASE)
+        forget_old_leases(prefix=TURN_LEASE)
     SessionStore.clear_expired()
     forget_old_sessions()
 

@@ -13,7 +13,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 
-from tenants.body_slots import body_slot
+from tenants.body_slots import read_body
 
 MAX_DEPTH = 20
 MOST_NAMED = 10  # an answer that lists faults stays an answer
@@ -27,8 +27,7 @@ class ExactJSONParser(BaseParser):
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        with body_slot(asker_of(parser_context)):
-            raw = stream.read()
+        raw = read_body(stream.read, meta_of(parser_context), asker_of(parser_context))
         return parse_object(raw) if raw.strip() else {}
 
 
@@ -60,6 +59,11 @@ def asker_of(parser_context: Mapping[str, Any] | None) -> str:
     """Whose body is being read, for the slots."""
     actor = getattr((parser_context or {}).get("request"), "user", None)
     return str(getattr(actor, "tenant_id", None) or getattr(actor, "name", "nobody"))
+
+
+def meta_of(parser_context: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """What the server told of the request whose body is being read."""
+    return getattr((parser_context or {}).get("request"), "META", {})
 
 
 def _refuse_constant(name: str) -> Any:

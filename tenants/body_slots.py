@@ -1,29 +1,51 @@
-"""How many bodies may be read at once. A client that sends its body byte by byte holds a thread of the server for as long as it likes;
-so each asker gets a few threads for that, and all of them together never get the last ones.
+"""How many bodies may be read at once. A client that sends its body byte by byte holds a thread of the server until it is cut off
+(tenants.slow_bodies); so each asker gets a few threads for that, and all of them together never get the last ones.
 """
 
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from tenants.problems import Problem
+from tenants.slow_bodies import bounded_reading, hurry_strangers
 
 PER_ASKER, TOGETHER = 8, 40  # of the 64 threads of a web process
 PER_STRANGER, STRANGERS = 2, 16  # who has not signed in yet: by address, and all of them together
+PATIENCE = 1.0  # a portal's burst is read by then
 TOO_MANY = (
     "Too many request bodies are being sent at once and none of them ends. Send them faster, or one after another."
 )
+TOO_SHORT = "The body ended before its Content-Length."
 _lock = threading.Lock()
 _reading: Counter[str] = Counter()
 
 
-@contextmanager
-def body_slot(asker: str, *, stranger: bool = False, patience: float = 0) -> Iterator[None]:
-    """Hold one while the body is read. Problem `rate_limited` where `asker`, or everybody of its kind together, holds too many for longer
-    than `patience` seconds.
+def read_body(
+    read: Callable[[], bytes],
+    meta: Mapping[str, Any],
+    asker: str,
+    *,
+    stranger: bool = False,
+    patience: float = PATIENCE,
+) -> bytes:
+    """What `read` reads of the request that `meta` belongs to, whole.
+
+    Problem `rate_limited` where `asker`, or everybody of its kind together, holds too many places for longer than `patience` seconds;
+    `invalid` where the body ends before its Content-Length, by the client or by us, because it took too long.
     """
+    peer = str(meta.get("REMOTE_ADDR", ""))
+    with _slot_within(patience, asker, stranger=stranger), bounded_reading(peer, stranger=stranger):
+        raw = read()
+    if len(raw) < int(meta.get("CONTENT_LENGTH") or 0):
+        raise Problem("invalid", TOO_SHORT)
+    return raw
+
+
+@contextmanager
+def _slot_within(patience: float, asker: str, *, stranger: bool) -> Iterator[None]:
     give_up_at = time.monotonic() + patience
     while True:
         try:
@@ -31,6 +53,8 @@ def body_slot(asker: str, *, stranger: bool = False, patience: float = 0) -> Ite
                 yield
             return
         except _NoSlot:
+            if stranger:
+                hurry_strangers()
             if time.monotonic() >= give_up_at:
                 raise Problem("rate_limited", TOO_MANY, headers={"Retry-After": "5"}) from None
             time.sleep(0.05)

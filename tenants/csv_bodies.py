@@ -9,8 +9,8 @@ from typing import IO, Any
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
-from tenants.bodies import asker_of
-from tenants.body_slots import body_slot
+from tenants.bodies import asker_of, meta_of
+from tenants.body_slots import read_body
 from tenants.problems import Problem
 
 LONGEST_CELL = 1_000
@@ -33,8 +33,7 @@ class CsvParser(BaseParser):
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> dict[str, str]:
-        with body_slot(asker_of(parser_context)):
-            raw = stream.read()
+        raw = read_body(stream.read, meta_of(parser_context), asker_of(parser_context))
         try:
             return {"csv": raw.decode("utf-8")}
         except UnicodeDecodeError as error:

@@ -11,6 +11,7 @@ from tenants import clock, ids
 from tenants.actors import system
 from tenants.context import acting_as
 from tenants.models import Lease
+from tenants.rows import Statement
 
 
 def take_lease(name: str, *, seconds: float) -> UUID | None:
@@ -29,6 +30,12 @@ def extend_lease(name: str, holder: UUID, *, seconds: float) -> bool:
         return bool(
             Lease.objects.filter(name=name, holder=holder).update(held_until=clock.now() + timedelta(seconds=seconds))
         )
+
+
+def still_held(name: str, holder: UUID) -> Statement:
+    """An expression, false if it has run out or somebody else holds it. Where it is true nobody takes it before the transaction ends."""
+    text = "EXISTS (SELECT 1 FROM tenants_lease WHERE name = %s AND holder = %s AND held_until > %s FOR UPDATE)"
+    return Statement(text, [name, holder, clock.now()])
 
 
 def give_back_lease(name: str, holder: UUID) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from tenants import clock
+from tenants import clock, ids
 from tenants.actors import AUTHENTICATOR, system
 from tenants.addresses import neighbourhood
 from tenants.audit import record_audit
@@ -71,13 +71,13 @@ def renew_session(*, refresh_token: str, address: str) -> OpenedSession | None:
         token = _find_by(refresh_token, "refresh")
         reason = "unknown" if token is None else why_unusable(token, address)
         if token is not None and reason is None:
-            mine = SessionToken.objects.filter(refresh_hash__in=possible_session_hashes(refresh_token))
+            mine = SessionToken.objects.filter(id=token.session_id)  # type: ignore[attr-defined]
             # Of two at once, one renews.
             if mine.filter(renewed_at__isnull=True, ended_at__isnull=True, refresh_expires_at__gt=now).update(
                 renewed_at=now
             ):
                 note_use(token, address)
-                opened = _make_session(token)
+                opened = _make_session(token, login_id=token.session_login_id)  # type: ignore[attr-defined]
                 take(rates_of(token))
             else:
                 token, reason = None, "unknown"
@@ -115,11 +115,19 @@ def find_session(access_token: str, *, address: str) -> Token | None:
 
 
 def end_session(value: str) -> None:
-    """Refuse the session that `value` (its access or its refresh token) belongs to, from the next request on. An unknown one is no error."""
+    """Refuse the session that `value` (its access or its refresh token) belongs to, from the next request on, with all that the same login
+    was renewed to. An unknown one is no error.
+    """
     hashes = possible_session_hashes(value)
     with acting_as(AUTHENTICATOR):
-        for column in ("access_hash__in", "refresh_hash__in"):
-            SessionToken.objects.filter(ended_at__isnull=True, **{column: hashes}).update(ended_at=clock.now())
+        logins = [
+            login
+            for column in ("access_hash__in", "refresh_hash__in")
+            for login in SessionToken.objects.filter(**{column: hashes}).values_list("login_id", flat=True)
+        ]
+        # A renewal under way holds the row that it renews: after having waited for it, what it made is there to be ended too.
+        while SessionToken.objects.filter(login_id__in=logins, ended_at__isnull=True).update(ended_at=clock.now()):
+            pass
 
 
 def forget_old_sessions() -> int:
@@ -145,15 +153,18 @@ def _find_by(value: str, kind: str) -> Token | None:
     session = SessionToken.objects.filter(**{f"{kind}_hash__in": hashes}).first()
     token = None if session is None else look_up_token(session.token_id)
     if session is not None and token is not None:
+        token.session_id, token.session_login_id = session.id, session.login_id  # type: ignore[attr-defined]
         token.session_ended_at = session.ended_at  # type: ignore[attr-defined]
         token.session_expires_at = getattr(session, f"{kind}_expires_at")  # type: ignore[attr-defined]
     return token
 
 
-def _make_session(token: Token) -> OpenedSession:
+def _make_session(token: Token, *, login_id: UUID | None = None) -> OpenedSession:
+    """`login_id` None = a new login."""
     opened, now = OpenedSession(_make_value(), _make_value()), clock.now()
     SessionToken.objects.create(
         token=token,
+        login_id=login_id or ids.new_id(),
         access_hash=hash_session(opened.access_token),
         access_expires_at=now + timedelta(seconds=ACCESS_SECONDS),
         refresh_hash=hash_session(opened.refresh_token),

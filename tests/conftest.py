@@ -9,7 +9,6 @@ from django.conf import settings
 
 from gateway import ownership, upstream
 from gateway.processes.hold import hold_servers
-from gateway.provisioning import estimates
 from tests import databases
 from tests.contract.reporting import pytest_terminal_summary  # noqa: F401 - a hook, found here by its name
 from tests.people import People, make_people
@@ -49,7 +48,6 @@ def forget_memories() -> Iterator[None]:
     """What a process remembers must not reach the next test."""
     yield
     ownership.forget_day()
-    estimates._refused.clear()
     upstream.install_transport(None)
 
 

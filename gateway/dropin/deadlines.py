@@ -1,6 +1,11 @@
 """Work that may take longer than a client waits: it goes on in a thread of its own when its request has to answer.
 
 FortiFlex's Python samples give up after 20 seconds, so every answer is given within FLEXGATE_DROPIN_SECONDS.
+
+Why these threads are not those of `provisioning.senders`: a verb that runs here waits there for its write. In one pool, as many verbs as it
+has threads would each wait for a thread that only the end of another verb could free. And a sender is bounded by its call alone, while a
+verb also waits for rows that others hold (an import of thousands keeps them for seconds), for which no time-out of a call is any help; the
+answer has to leave all the same. Who has a thread here while nothing is sent takes none from the writes of REST.
 """
 
 import contextvars

@@ -8,7 +8,8 @@ from django.http import HttpRequest, HttpResponse
 
 from gateway.dropin.body import read_json
 from gateway.dropin.envelope import LOGIN_FAILED, render_login
-from tenants.body_slots import body_slot
+from tenants.addresses import neighbourhood
+from tenants.body_slots import read_body
 from tenants.context import current_address
 from tenants.problems import Problem
 from tenants.session_tokens import ACCESS_SECONDS, OpenedSession, end_session, open_session, renew_session
@@ -70,12 +71,12 @@ def _same_time(started: float, log_in: Any) -> OpenedSession | None:
     return opened
 
 
-SLOT_PATIENCE = 2.0  # Ansible's forks log in side by side from one address, and take any refusal for the end
+SLOT_PATIENCE = 3.0  # Ansible's forks log in side by side from one address, and take any refusal for the end
 
 
 def _read_fields(request: HttpRequest) -> dict[str, str]:
-    with body_slot(current_address(), stranger=True, patience=SLOT_PATIENCE):
-        raw = request.read()
+    asker = neighbourhood(current_address())
+    raw = read_body(request.read, request.META, asker, stranger=True, patience=SLOT_PATIENCE)
     if "form-urlencoded" in (request.content_type or ""):
         try:
             pairs = parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)

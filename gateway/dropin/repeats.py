@@ -8,12 +8,10 @@ and equal creates side by side or one after the other (`count = 3`, an Ansible l
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 
@@ -31,38 +29,20 @@ from gateway.dropin.findings import (
     still_stands,
 )
 from gateway.dropin.places import Asked
-from gateway.gate import WaitingRoomFull, waiting_room
-from gateway.gate.waiting import HALF, THREE_QUARTERS
+from gateway.dropin.turns import POLL_SECONDS, Turn, place_to_wait, turn_of
 from gateway.models import Operation
 from gateway.operations import may_try_again
 from gateway.provisioning.failures import as_problem
 from gateway.provisioning.idempotency import Outcome
 from gateway.provisioning.manner import Manner
 from tenants import clock
-from tenants.leases import drop_lease, take_lease
 from tenants.problems import Problem
 
 A_PERSON_HAS_TO_LOOK = "What became of this request before can't be told by machine. Your provider has to look at it; don't repeat it until then."
-REPEAT_LEASE = "repeat "
-LEASE_SECONDS = 150.0  # longer than any verb takes; a dead process's lock is free after it
-POLL_SECONDS = (0.02, 0.25)
 IN_PROGRESS_PAUSE = 0.5
 VERB_MARGIN = 1.0  # of a verb's time that its checks may take before it waits for FortiFlex
 State = Operation.State
 Verb = Callable[[Manner], Outcome | None]
-
-
-@dataclass(slots=True)
-class _Turn:
-    """The right to carry out one write alone. `kept` = a thread still works under it, and gives it back itself."""
-
-    name: str
-    holder: UUID
-    deadline: float
-    kept: bool = False
-
-    def give_back(self) -> None:
-        drop_lease(self.name, self.holder)
 
 
 def write_once(asked: Asked, values: Mapping[str, Any], verb: Verb) -> Operation | None:
@@ -71,7 +51,7 @@ def write_once(asked: Asked, values: Mapping[str, Any], verb: Verb) -> Operation
     `values` are the checked fields, by which a repeated request is known. Problems: what refused it, or 503 where it is not known yet.
     """
     key = repeat_key(asked, values)
-    with _turn_of(key, time.monotonic() + settings.FLEXGATE_DROPIN_SECONDS, asked.actor.tenant_id) as turn:
+    with turn_of(key, time.monotonic() + settings.FLEXGATE_DROPIN_SECONDS, asked.actor.tenant_id) as turn:
         while (earlier := find_open_or_unclaimed(asked, key)) is not None:
             if earlier.settled_at is not None and not still_stands(asked, earlier):
                 hand_over(earlier)  # nobody can be given it any more
@@ -83,7 +63,7 @@ def write_once(asked: Asked, values: Mapping[str, Any], verb: Verb) -> Operation
         if refused is not None:
             raise as_problem(refused.error or {}, asked.actor)
         before = given_lately(asked, key)
-        outcome = _carry_out(turn, verb, Manner(repeat_key=key))
+        outcome = _carry_out(turn, verb, Manner(repeat_key=key, fence=turn))
         if outcome is None:
             return None
         if before is not None:
@@ -96,43 +76,13 @@ def repeat_key(asked: Asked, values: Mapping[str, Any]) -> str:
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-@contextmanager
-def _turn_of(key: str, deadline: float, tenant_id: UUID | None) -> Iterator[_Turn]:
-    """The turn among identical requests. A row and no lock in the database: nothing is held open while FortiFlex is asked."""
-    name, (pause, longest) = REPEAT_LEASE + key, POLL_SECONDS
-    holder = take_lease(name, seconds=LEASE_SECONDS)
-    if holder is None:
-        with _place_to_wait(tenant_id, most=HALF):  # whoever has the turn needs a place too
-            while (holder := take_lease(name, seconds=LEASE_SECONDS)) is None:
-                if seconds_until(deadline) <= longest:
-                    raise not_known_yet()
-                time.sleep(pause)
-                pause = min(pause * 2, longest)
-    turn = _Turn(name, holder, deadline)
-    try:
-        yield turn
-    finally:
-        if not turn.kept:
-            turn.give_back()
-
-
-@contextmanager
-def _place_to_wait(tenant_id: UUID | None, *, most: float = THREE_QUARTERS) -> Iterator[None]:
-    """Of the few threads that may wait; whom there is no place for is told to come again at once."""
-    try:
-        with waiting_room(tenant_id, most=most):
-            yield
-    except WaitingRoomFull:
-        raise not_known_yet(retry_after=2) from None
-
-
-def _carry_out(turn: _Turn, verb: Verb, manner: Manner) -> Outcome | None:
+def _carry_out(turn: Turn, verb: Verb, manner: Manner) -> Outcome | None:
     """Run the verb as long as there is time. If it takes longer it ends by itself, and the turn with it: nobody plans the same meanwhile."""
     while True:
         left = seconds_until(turn.deadline)
         if left <= 0:
             raise not_known_yet()
-        timed = Manner(wait_seconds=max(left - VERB_MARGIN, 0.1), repeat_key=manner.repeat_key)
+        timed = replace(manner, wait_seconds=max(left - VERB_MARGIN, 0.1))
         try:
             work = begin(lambda timed=timed: verb(timed))  # type: ignore[misc] # mypy can't infer a lambda's default
         except NoPlace:
@@ -150,7 +100,7 @@ def _carry_out(turn: _Turn, verb: Verb, manner: Manner) -> Outcome | None:
             time.sleep(IN_PROGRESS_PAUSE)
 
 
-def _take_over(asked: Asked, operation: Operation, turn: _Turn) -> Operation:
+def _take_over(asked: Asked, operation: Operation, turn: Turn) -> Operation:
     """Wait until it is settled, and be the one who is told. Its answer is this request's if nobody else has had it."""
     last = follow(operation)
     if last.settled_at is None:
@@ -164,11 +114,11 @@ def _take_over(asked: Asked, operation: Operation, turn: _Turn) -> Operation:
     raise as_problem(last.error or {}, asked.actor)
 
 
-def _wait(operation: Operation, turn: _Turn) -> Operation:
+def _wait(operation: Operation, turn: Turn) -> Operation:
     left = timedelta(seconds=seconds_until(turn.deadline))
     note_waiting(operation, until=clock.now() + left)
     try:
-        with _place_to_wait(operation.tenant_id):
+        with place_to_wait(operation.tenant_id):
             while seconds_until(turn.deadline) > POLL_SECONDS[1]:
                 time.sleep(POLL_SECONDS[1])
                 last = follow(operation)

@@ -15,7 +15,7 @@ from gateway.dropin.login import answer_login, answer_revoke
 from gateway.dropin.places import Asked
 from tenants.actors import Actor
 from tenants.authentication import actor_of, not_authenticated
-from tenants.body_slots import body_slot
+from tenants.body_slots import read_body
 from tenants.context import acting_as, current_address
 from tenants.exceptions import problem_for
 from tenants.models import Tenant, Token
@@ -73,8 +73,7 @@ def answer_call(request: HttpRequest) -> HttpResponse:
     token = _authenticate(request)
     actor = actor_of(token)
     _check_permission(actor, name, call)
-    with body_slot(str(actor.tenant_id)):
-        raw = request.read()
+    raw = read_body(request.read, request.META, str(actor.tenant_id))
     asked = Asked(actor, _tenant_of(token), name, Body(read_json(raw)))
     try:
         if not call.reads:

@@ -54,7 +54,8 @@ def store_account(
 
     The tags that are left in what is handed back are still to be noted, once this is committed.
     """
-    still = ProgramAccount.objects.select_for_update().filter(pk=row.pk, api_user_id=row.api_user_id).first()
+    # no_key: plans hold the same row while they have entitlements locked (operations.readers), and wait for none of ours.
+    still = ProgramAccount.objects.select_for_update(no_key=True).filter(pk=row.pk, api_user_id=row.api_user_id).first()
     if still is None:
         return None
     named = {item.config_id for item in entitlements}

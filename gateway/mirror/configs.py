@@ -56,7 +56,9 @@ def apply_configs(configs: Iterable[records.Config]) -> Changes:
         if not assign(row, wanted) and config.id in known:
             continue
         if resized:
-            row.points_per_day = None  # another size, another price: asked for again when somebody needs it
+            row.points_per_day = row.price_refused_at = (
+                None  # another size, another price: asked for again when somebody needs it
+            )
         row.save(force_insert=config.id not in known)
         (changes.changed if config.id in known else changes.new).append(str(config.id))
     return changes

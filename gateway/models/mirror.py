@@ -91,7 +91,10 @@ class ConfigQuerySet(models.QuerySet["Config"]):
 
 
 class Config(models.Model):
-    """A product and size. Key: Fortinet's id. `tenant` null = the operator's catalogue; `name` is without our suffix."""
+    """A product and size. Key: Fortinet's id. `tenant` null = the operator's catalogue; `name` is without our suffix.
+
+    `points_per_day` is asked for when somebody needs it; `price_refused_at` = when FortiFlex would not say.
+    """
 
     id = models.BigIntegerField(primary_key=True)
     program = models.ForeignKey(Program, on_delete=models.PROTECT, related_name="configs")
@@ -104,6 +107,7 @@ class Config(models.Model):
     parameters = ExactJSONField(default=list)
     tenant = models.ForeignKey("tenants.Tenant", on_delete=models.PROTECT, null=True, related_name="+")
     points_per_day = models.DecimalField(max_digits=12, decimal_places=4, null=True)
+    price_refused_at = models.DateTimeField(null=True)
     first_seen_at = models.DateTimeField(default=clock.now)
     vanished_at = models.DateTimeField(null=True)
     raw = ExactJSONField(default=dict)

@@ -28,6 +28,8 @@ from gateway.operations.journal import (
     send_again_later,
     sent_seconds,
 )
+from gateway.operations.planning_many import plan_operations
+from gateway.operations.readers import HELD, hold_readers
 from gateway.operations.reading import (
     cancel_operation,
     describe_operation,
@@ -62,6 +64,7 @@ __all__ = [
     "CREATED_BY",
     "CREATIONS",
     "FIRST_LOOK_SECONDS",
+    "HELD",
     "JOURNAL",
     "LICENCE_TOKEN",
     "OPEN",
@@ -80,6 +83,7 @@ __all__ = [
     "finish_attempt",
     "followed_by",
     "follows_by_itself",
+    "hold_readers",
     "is_still_sent",
     "leads_on",
     "leave_to_worker",
@@ -90,6 +94,7 @@ __all__ = [
     "note_late_answer",
     "note_tags",
     "plan_operation",
+    "plan_operations",
     "put_off",
     "refuse_if_in_progress",
     "refuse_while_sent",

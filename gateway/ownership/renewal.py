@@ -10,11 +10,10 @@ from datetime import date
 from uuid import UUID
 
 import structlog
-from django.db.models import Q
 
 from gateway.catalogue import form_of, product_types
-from gateway.models import ApiUser, Assignment, Entitlement, Operation, ProgramAccount
-from gateway.operations import Plan, State, digest_token, plan_operation
+from gateway.models import ApiUser, Assignment, Entitlement, Operation
+from gateway.operations import Plan, State, digest_token, hold_readers, plan_operations
 from tenants.actors import Actor
 
 UNUSED = "NOTUSED"  # FortiFlex's word for a licence token that was not injected yet
@@ -54,7 +53,7 @@ def renew_unused_tokens(actor: Actor, flips: Sequence[Flip], *, day: date) -> li
         return []
     planned = _planned_already(candidates)
     readers, products = _readers_of(candidates), {}
-    operations = []
+    plans = []
     for row in candidates:
         reader = readers.get((row.program_id, row.account_id))
         if reader is None:
@@ -65,8 +64,8 @@ def renew_unused_tokens(actor: Actor, flips: Sequence[Flip], *, day: date) -> li
         product_type_id = row.config.product_type_id
         is_vm = form_of(products[reader.api_url].get(product_type_id), product_type_id) == "vm"
         if is_vm and (row.serial_number, row.tenant_id) not in planned:
-            operations.append(plan_operation(actor, _plan_for(row, reader), deferred=True))
-    return operations
+            plans.append(_plan_for(row, reader))
+    return plan_operations(actor, plans)
 
 
 def _plan_for(row: Entitlement, reader: ApiUser) -> Plan:
@@ -103,7 +102,7 @@ def _planned_already(rows: Sequence[Entitlement]) -> set[tuple[str, UUID | None]
 
 
 def _readers_of(rows: Sequence[Entitlement]) -> dict[tuple[str, int], ApiUser]:
-    places = {(row.program_id, row.account_id) for row in rows}
-    wanted = Q(program_id__in={program for program, _ in places}, account_id__in={account for _, account in places})
-    found = ProgramAccount.objects.filter(wanted, api_user__enabled=True).select_related("api_user")
-    return {(row.program_id, row.account_id): row.api_user for row in found}
+    """They stay who they are until the plans are committed."""
+    held = hold_readers([(row.program_id, row.account_id) for row in rows])
+    readers = {reader.id: reader for reader in ApiUser.objects.filter(id__in=set(held.values()), enabled=True)}
+    return {place: readers[api_user_id] for place, api_user_id in held.items() if api_user_id in readers}

@@ -9,7 +9,7 @@ from gateway.models import Attempt, Operation
 from gateway.operations import CLAIM, State, claim_planned, sent_seconds, settle_failed
 from gateway.provisioning.drafts import Draft
 from gateway.provisioning.failures import Failure
-from gateway.provisioning.standing import queue_has_room, why_unsendable
+from gateway.provisioning.standing import is_plannable, queue_has_room, why_unsendable
 from gateway.provisioning.writes.registry import WRITES
 from gateway.tags import make_tag
 from tenants import clock
@@ -50,10 +50,13 @@ def claim_at_once(operation: Operation, draft: Draft | None) -> Claim | None:
     sent.state, sent.sent_at, sent.next_check_at = State.SENT, now, now + timedelta(seconds=sent_seconds())
     attempt = _new_attempt(sent, 1)
     share, room = share_left(operation.api_user_id, operation.tenant, now), queue_has_room(operation)
-    holds = f"{STILL_OURS} AND {share.text} AND {room.text}"
+    holds, values = f"{STILL_OURS} AND {share.text} AND {room.text}", [*share.values, *room.values]
+    if draft is not None:
+        plannable = is_plannable(operation, draft.fence)
+        holds, values = f"{holds} AND {plannable.text}", [*values, *plannable.values]
     return Claim(
         changes=[Statement(CLAIM, [sent.sent_at, sent.next_check_at, sent.id])],
-        holds=Statement(holds, [sent.id, sent.sent_at, *share.values, *room.values]),
+        holds=Statement(holds, [sent.id, sent.sent_at, *values]),
         words=[attempt],
         claimed=Claimed(sent, attempt),
         before=None if draft is None else (draft.actor, draft.words),

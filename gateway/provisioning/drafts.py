@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from gateway.models import Operation
 from gateway.operations import Plan, plan_operation
-from gateway.provisioning.manner import Manner
-from gateway.provisioning.standing import refuse_over_limits
+from gateway.provisioning.manner import Fence, Manner
+from gateway.provisioning.standing import refuse_unplannable
 from tenants.actors import Actor
-from tenants.context import writing_as
+from tenants.context import acting_as
 from tenants.last_words import Word, collect_words, write_last
 
 
@@ -21,13 +21,14 @@ class Draft:
     plan: Plan
     operation: Operation
     words: Sequence[Word]
+    fence: Fence | None = None
     journaled: threading.Event = field(default_factory=threading.Event)
 
     def journal(self) -> None:
-        """Write the rows by themselves. Problems of `refuse_over_limits`."""
+        """Write the rows by themselves. Problems of `refuse_unplannable`."""
         try:
-            refuse_over_limits(self.plan)
-            with writing_as(self.actor):
+            with acting_as(self.actor):
+                refuse_unplannable(self.plan, fence=self.fence)
                 write_last(self.words)
         finally:
             self.journaled.set()
@@ -37,4 +38,4 @@ def draft_operation(actor: Actor, plan: Plan, *, manner: Manner) -> Draft:
     """Only for what nobody can ask for a second time by a key, and what nothing has to be counted for first."""
     with collect_words() as words:
         operation = plan_operation(actor, plan, repeat_key=manner.repeat_key)
-    return Draft(actor, plan, operation, words)
+    return Draft(actor, plan, operation, words, fence=manner.fence)

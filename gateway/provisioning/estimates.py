@@ -1,8 +1,10 @@
 """Points per day before they are spent: tools/calc, always for one unit (whether it multiplies by count is unknown, reference 2.4)."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -16,14 +18,17 @@ from gateway.provisioning.failures import BUSY, as_problem, explain_failure
 from gateway.provisioning.standing import TOO_MANY_ERRORS
 from gateway.reach import accounts_for
 from gateway.upstream import client_for
+from tenants import clock
 from tenants.actors import Actor
 from tenants.context import acting_as
+from tenants.leases import drop_lease, take_lease
 from tenants.models import Tenant
 from tenants.problems import Problem, invalid
 
-REFUSED_FOR = 3600.0  # seconds for which a refused estimate is not asked again: each costs one of nine errors an hour
+REFUSED_FOR = timedelta(hours=1)  # a refused price is not asked for again: each costs one of nine errors an hour
+PRICE_LEASE = "price "
+LONGEST_ASKING = 30.0  # a process that dies while it asks keeps the others from it so long
 CALC_WAIT = 5.0  # in the queue; a creation does not wait longer for knowing its price
-_refused: dict[int, float] = {}
 
 
 def points_of_config(
@@ -32,37 +37,66 @@ def points_of_config(
     """Points per day of one entitlement of `config`, asked for once and kept on it. None if FortiFlex can't say: no write waits for it.
 
     `ask` False = only what is known already. `tenant` = for whom: a refusal is one of its errors, and where it has none left nobody is asked.
+    Of all processes one asks, and a refusal is remembered for all of them.
     """
     if config.points_per_day is not None or not ask:
         return config.points_per_day
-    if time.monotonic() - _refused.get(config.id, -REFUSED_FOR) < REFUSED_FOR:
-        return None
     api_user = next((found for found in _readers(None, config.program_id) if found[0] == config.account_id), None)
-    if api_user is None:
+    if api_user is None or _is_refused(config):
         return None
-    try:
+    began = time.monotonic()
+    with _alone(config, seconds=min(CALC_WAIT, wait_seconds)) as mine:
+        if not mine:
+            return None
         with acting_as(JOURNAL):
-            if seconds_without_errors(api_user[1].id, tenant.id if tenant else None, tenant.limits if tenant else {}):
-                return None
-        settable = [item for item in config.parameters if int(item["id"]) not in READ_ONLY_IDS - {47}]
+            found = Config.objects.only("points_per_day", "price_refused_at", "parameters").get(id=config.id)
+            limits = tenant.limits if tenant else {}
+            wait = seconds_without_errors(api_user[1].id, tenant.id if tenant else None, limits)
+        same = found.parameters == config.parameters
+        if same and found.points_per_day is not None:
+            return found.points_per_day
+        if wait or (same and _is_refused(found)):
+            return None
+        return _ask_for(config, api_user[1], tenant, wait_seconds=max(0.1, wait_seconds - time.monotonic() + began))
+
+
+def _is_refused(config: Config) -> bool:
+    return config.price_refused_at is not None and config.price_refused_at > clock.now() - REFUSED_FOR
+
+
+@contextmanager
+def _alone(config: Config, *, seconds: float) -> Iterator[bool]:
+    """Whether nobody else asks for the price of `config`, after having waited for them so long."""
+    name, give_up_at = f"{PRICE_LEASE}{config.id}", time.monotonic() + seconds
+    while (holder := take_lease(name, seconds=LONGEST_ASKING)) is None and time.monotonic() < give_up_at:
+        time.sleep(0.05)
+    try:
+        yield holder is not None
+    finally:
+        if holder is not None:
+            drop_lease(name, holder)
+
+
+def _ask_for(config: Config, api_user: ApiUser, tenant: Tenant | None, *, wait_seconds: float) -> Decimal | None:
+    settable = [item for item in config.parameters if int(item["id"]) not in READ_ONLY_IDS - {47}]
+    learnt: dict[str, Any]
+    try:
         points = _ask(
-            api_user[1],
+            api_user,
             config.program_id,
             config.product_type_id,
             settable,
             tenant_id=tenant.id if tenant else None,
             wait_seconds=wait_seconds,
         )
-    except WaitingRoomFull:
-        return None
+        learnt = {"points_per_day": points, "price_refused_at": None}
     except Rejected:
-        _refused[config.id] = time.monotonic()
-        return None
-    except FortiFlexError:
+        points, learnt = None, {"price_refused_at": clock.now()}
+    except (WaitingRoomFull, FortiFlexError):
         return None
     with acting_as(JOURNAL):
         # Only if it is still the size that was asked about.
-        Config.objects.filter(id=config.id, parameters=config.parameters).update(points_per_day=points)
+        Config.objects.filter(id=config.id, parameters=config.parameters).update(**learnt)
     return points
 
 

@@ -11,12 +11,21 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from gateway.models import Operation
-from gateway.operations import JOURNAL, Plan, followed_by, leads_on, may_try_again, plan_operation, reopen_operation
+from gateway.operations import (
+    JOURNAL,
+    Plan,
+    State,
+    followed_by,
+    leads_on,
+    may_try_again,
+    plan_operation,
+    reopen_operation,
+)
 from gateway.provisioning.closing import read_operation
 from gateway.provisioning.drafts import Draft
 from gateway.provisioning.manner import AS_USUAL, IdempotencyKey, Manner
 from gateway.provisioning.senders import send_within
-from gateway.provisioning.standing import refuse_over_limits
+from gateway.provisioning.standing import refuse_unplannable
 from tenants import clock
 from tenants.actors import Actor, ActorKind
 from tenants.context import acting_as
@@ -67,8 +76,14 @@ def find_earlier(actor: Actor, key: IdempotencyKey | None) -> Operation | None:
 
 def start_operation(actor: Actor, plan: Plan, *, manner: Manner, earlier: Operation | None) -> Outcome:
     """Plan the operation, or take up `earlier` for its next attempt. Inside an open `acting_as(actor)`; of two at once, one plans."""
-    refuse_over_limits(plan)
+    refuse_unplannable(plan, fence=manner.fence)
     if earlier is not None:
+        if (
+            earlier.api_user_id != plan.api_user_id
+        ):  # the account was moved since: nothing was done through the one before
+            with acting_as(JOURNAL):
+                Operation.objects.filter(id=earlier.id, state=State.FAILED).update(api_user_id=plan.api_user_id)
+            earlier.api_user_id = plan.api_user_id
         return Outcome(earlier, replayed=not reopen_operation(earlier, deferred=manner.deferred))
     try:
         # Only a key can be taken; a savepoint for it costs two statements.
@@ -90,7 +105,7 @@ def start_operation(actor: Actor, plan: Plan, *, manner: Manner, earlier: Operat
 
 
 def carry_out_draft(draft: Draft, manner: Manner) -> Outcome:
-    """As `carry_out`, of what is not journaled yet. Problems of `refuse_over_limits`."""
+    """As `carry_out`, of what is not journaled yet. Problems of `refuse_unplannable`."""
     return _last_of(Outcome(send_within(draft.operation, manner.wait_seconds, draft=draft)))
 
 

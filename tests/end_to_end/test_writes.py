@@ -17,7 +17,7 @@ from gateway.sandbox import SandboxServer, serve_sandbox
 from gateway.tags import split_tag
 from tenants.context import acting_as
 from tests.databases import OwnDatabase
-from tests.end_to_end.processes import add_user_of, calls_of, wait_for, web
+from tests.end_to_end.processes import add_user_of, calls_of, start_python, wait_for, web
 from tests.people import SETUP, People, make_people
 from tests.worlds import ACCOUNT, ENT_2, PROGRAM, make_sandbox
 
@@ -159,3 +159,30 @@ def test_one_tenants_flood_leaves_the_others_write_within_two_positions(
     assert after - before <= 3, f"globex was served after {after - before} calls"
     descriptions = [item["description"] for item in server.sandbox.entitlements()]
     assert sum(1 for text in descriptions if ":globex:" in text or "globex" in text) == 1
+
+
+PRICE = """
+from gateway.models import Config
+from gateway.provisioning.estimates import points_of_config
+from tenants.actors import system
+from tenants.context import acting_as
+with acting_as(system("test")):
+    config = Config.objects.get()
+print("PRICE", points_of_config(config))
+"""
+
+
+@pytest.mark.parametrize("size", ["4", "GONE"])
+def test_a_price_is_asked_for_once_by_all_processes(
+    own_database: OwnDatabase, people: People, server: SandboxServer, size: str
+) -> None:
+    """A refusal costs one of nine errors an hour, and not one for each process."""
+    server.sandbox.settings.latency_ms = 300
+    with acting_as(SETUP):
+        Config.objects.update(parameters=[{"id": 1, "value": size}, {"id": 2, "value": "ENT"}])
+    said = []
+    for _ in range(2):  # at once, and when it is known
+        children = [start_python(PRICE, own_database.environment) for _ in range(2)]
+        said += [child.communicate(timeout=60)[0].rpartition("PRICE ")[2].strip() for child in children]
+    assert [text.rstrip("0") for text in said] == ["None" if size == "GONE" else "12.91"] * 4
+    assert calls_of(server, "tools/calc") == 1

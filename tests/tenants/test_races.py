@@ -13,8 +13,10 @@ from tenants.authentication import find_token
 from tenants.context import acting_as
 from tenants.models import Token
 from tenants.problems import Problem
+from tenants.session_tokens import end_session, find_session, open_session, renew_session
 from tenants.tokens import issue_token, revoke_all_tokens, rotate_token
 from tests.databases import OwnDatabase
+from tests.gateway.dropin.clients import credentials
 from tests.gateway.ledger.scenes import give
 from tests.people import SETUP, People, make_people
 from tests.worlds import make_world
@@ -92,3 +94,16 @@ def test_many_that_revoke_and_make_at_once_all_come_to_an_end(people: People) ->
     works = [lambda: issue_token(SETUP, tenant=acme, name="x"), lambda: revoke_all_tokens(SETUP, tenant=acme)] * 6
     done = together(*works)
     assert not any(isinstance(one, Exception) for one in done)
+
+
+@pytest.mark.parametrize("attempt", range(8))
+def test_ending_a_session_ends_what_is_renewed_from_it_at_the_same_moment(people: People, attempt: int) -> None:
+    given = credentials(people.acme)
+    opened = open_session(token_id=given["username"], secret=given["password"], address="127.0.0.1")
+    assert opened is not None
+    refresh, access = opened.refresh_token, opened.access_token
+    renewed, _ = together(
+        lambda: renew_session(refresh_token=refresh, address="127.0.0.1"), lambda: end_session(access)
+    )
+    for one in (opened, renewed):
+        assert one is None or find_session(one.access_token, address="127.0.0.1") is None

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from gateway.sandbox.calls import configs, entitlements, groups, points, programs, tools
+from gateway.sandbox.calls import configs, entitlements, groups, making, points, programs, tools
 from gateway.sandbox.calls.call import Call
 
 HANDLERS: dict[str, Callable[[Call], dict[str, Any]]] = {
@@ -15,10 +15,10 @@ HANDLERS: dict[str, Callable[[Call], dict[str, Any]]] = {
     "configs/enable": configs.enable_config,
     "configs/disable": configs.disable_config,
     "entitlements/list": entitlements.list_entitlements,
-    "entitlements/vm/create": entitlements.create_vm,
-    "entitlements/hardware/create": entitlements.create_hardware,
+    "entitlements/vm/create": making.create_vm,
+    "entitlements/hardware/create": making.create_hardware,
     "entitlements/hardware/remove": entitlements.remove_hardware,
-    "entitlements/cloud/create": entitlements.create_cloud,
+    "entitlements/cloud/create": making.create_cloud,
     "entitlements/update": entitlements.update_entitlement,
     "entitlements/stop": entitlements.stop_entitlement,
     "entitlements/reactivate": entitlements.reactivate_entitlement,

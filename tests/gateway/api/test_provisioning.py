@@ -338,6 +338,27 @@ def test_a_cloud_product_is_made_once_per_account(people: People, world: Sandbox
     assert len(world.calls_of("entitlements/cloud/create")) == 1, "what is certainly wrong cost an upstream error"
 
 
+@pytest.mark.parametrize("mirrored", [{"status": "EXPIRED"}, {"end_day": date(2026, 1, 1)}])
+def test_whether_an_expired_cloud_product_counts_is_asked_upstream(
+    people: People, world: SandboxWorld, mirrored: dict[str, Any]
+) -> None:
+    """Not documented, so FortiFlex says it; the second may be expired without the mirror having seen it."""
+    config = world.add_config("cloud", [(32, "10"), (33, "1")], product_type_id=202)
+    world.sync()
+    for slug in ("acme", "globex"):
+        people.operator.post(f"configs/{config}/offers", {"tenant": slug})
+    (row,) = create(people, config)["entitlements"]
+    with acting_as(SETUP):
+        Entitlement.objects.filter(serial_number=row["serial_number"]).update(**mirrored)
+    refused = people.globex.post("entitlements", {"config": config})
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_available")
+    assert row["serial_number"] not in refused.content.decode()
+    assert len(world.calls_of("entitlements/cloud/create")) == 2
+    world.sandbox.world.entitlements[-1].removed = True  # as a FortiFlex that does not count it
+    (second,) = people.globex.post("entitlements", {"config": config}).json()["entitlements"]
+    assert second["serial_number"] != row["serial_number"]
+
+
 def test_a_lost_answer_of_a_cloud_create_is_found_by_its_account(people: People, world: SandboxWorld) -> None:
     from gateway.reconciliation import reconcile_operations
 

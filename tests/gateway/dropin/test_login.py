@@ -268,6 +268,22 @@ def test_a_revoked_session_is_refused_whole(people: People, which: str) -> None:
     assert programs_with(other["access_token"])[0] == 200
 
 
+@pytest.mark.parametrize("which", ["access_token", "refresh_token"])
+@pytest.mark.parametrize("of", [0, 1, 2])
+def test_what_was_renewed_dies_with_the_login_that_it_comes_from(people: People, which: str, of: int) -> None:
+    """Whichever value of the chain is revoked, a thief who renewed it meanwhile has nothing."""
+    chain = [log_in(login_body(people.acme)).json()]
+    other = log_in(login_body(people.acme)).json()
+    renew = {"client_id": "flexvm", "grant_type": "refresh_token"}
+    for _ in range(2):
+        chain.append(log_in(renew | {"refresh_token": chain[-1]["refresh_token"]}).json())
+    assert [programs_with(opened["access_token"])[0] for opened in chain] == [200] * 3
+    log_in({"client_id": "flexvm", "token": chain[of][which]}, path=REVOKE_PATH)
+    assert [programs_with(opened["access_token"]) for opened in chain] == [SECURITY_TOKEN] * 3
+    assert log_in(renew | {"refresh_token": chain[-1]["refresh_token"]}).json() == LOGIN_FAILED
+    assert programs_with(other["access_token"])[0] == 200
+
+
 def test_there_is_one_way_in(people: People) -> None:
     """An access token is none on our own API, and a token of that is none here."""
     client = FlexClient(people.acme)

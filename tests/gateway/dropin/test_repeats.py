@@ -15,11 +15,20 @@ import httpx
 import pytest
 import time_machine
 
+from gateway.dropin.body import Body
+from gateway.dropin.places import Asked
+from gateway.dropin.repeats import write_once
+from gateway.dropin.turns import LEASE_SECONDS
 from gateway.models import Assignment, Operation
 from gateway.operations import lock_unsettled, settle_failed
-from tenants import clock
+from gateway.provisioning.create import Wish, create_entitlements
+from gateway.provisioning.idempotency import Outcome
+from gateway.provisioning.manner import Manner
+from tenants import clock, ids
 from tenants.context import acting_as
+from tenants.leases import take_lease
 from tenants.models import Event, Lease
+from tenants.problems import Problem
 from tests.databases import OwnDatabase
 from tests.end_to_end.processes import start_python, wait_for
 from tests.gateway.dropin.clients import FlexClient
@@ -272,11 +281,61 @@ def test_a_process_that_dies_while_it_waits_leaves_the_turn_to_the_next(
     assert [operation.state for operation in stand.operations()] == ["sent"]
     with acting_as(SETUP):
         assert Lease.objects.filter(name__startswith="repeat ", held_until__isnull=False).count() == 1
+    with time_machine.travel(clock.now() + timedelta(seconds=LEASE_SECONDS), tick=True):
+        assert client.call(CREATE, body)[0] == 503, "what was sent may yet be answered"
+        with acting_as(SETUP):
+            assert not Lease.objects.filter(name__startswith="repeat ").exists(), "it had the turn, and gave it back"
     with time_machine.travel(clock.now() + timedelta(seconds=200), tick=True):
         stand.reconcile()
         answer = client.ok(CREATE, body)
     assert [row["serialNumber"] for row in answer["entitlements"]] == stand.made() == owned()
     assert len(stand.operations()) == 1
+
+
+SHORT = """
+from gateway.dropin import turns
+turns.LEASE_SECONDS, turns.RENEWED_EVERY = 2.0, 0.4
+"""
+
+
+def test_a_living_process_keeps_its_turn_and_a_killed_one_frees_it_soon(
+    own_database: OwnDatabase, stand: Stand
+) -> None:
+    stand.server.sandbox.plan_fault(CREATE, "timeout", when="after")
+    client = FlexClient(stand.people.acme)
+    body = {"configId": stand.config, "count": 1}
+    code = SHORT + DYING.format(body=json.dumps(body), token=client.access_token)
+    child = start_python(code, own_database.environment)
+    try:
+        wait_for(lambda: stand.sent(CREATE) == 1)
+        time.sleep(5)  # two leases and a half
+        assert take_turn_of_others() is False
+        assert client.call(CREATE, body)[0] == 503
+        assert len(stand.operations()) == 1
+    finally:
+        child.kill()
+        child.communicate()
+    wait_for(take_turn_of_others, seconds=2.5)
+
+
+def take_turn_of_others() -> bool:
+    with acting_as(SETUP):
+        (name,) = Lease.objects.filter(name__startswith="repeat ").values_list("name", flat=True)
+    return take_lease(name, seconds=1) is not None
+
+
+def test_who_was_stopped_and_lost_its_turn_plans_nothing(stand: Stand) -> None:
+    acme, tenant = stand.people.acme.actor, stand.people.tenant("acme")
+
+    def create_when_overtaken(manner: Manner) -> Outcome:
+        with acting_as(SETUP):
+            assert Lease.objects.filter(name__startswith="repeat ").update(holder=ids.new_id()) == 1
+        return create_entitlements(acme, Wish(config=stand.config, count=1), tenant=tenant, manner=manner)
+
+    with pytest.raises(Problem) as raised:
+        write_once(Asked(acme, tenant, CREATE, Body({})), {"count": 1}, create_when_overtaken)
+    assert raised.value.status == 503
+    assert (stand.operations(), stand.made()) == ([], [])
 
 
 def test_no_more_wait_than_may_and_the_others_are_told_at_once(own_database: OwnDatabase) -> None:
