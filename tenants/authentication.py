@@ -12,13 +12,14 @@ from tenants import clock
 from tenants.actors import AUTHENTICATOR, Actor, ActorKind, Reach, system
 from tenants.addresses import is_within, neighbourhood
 from tenants.audit import record_audit
-from tenants.context import acting_as, current_address
+from tenants.context import acting_as, ask_together, current_address
+from tenants.known_tokens import forget_rates, recall_rates, remember_rates
 from tenants.models import Tenant, Token, TokenReach
 from tenants.problems import Problem
-from tenants.rate_limits import Rate, has_room, seconds_to_wait, take
+from tenants.rate_limits import Rate, has_room, judge, seconds_to_wait, take, taking
 from tenants.scopes import expand_scopes
 from tenants.token_format import parse_token
-from tenants.token_lookup import look_up_token
+from tenants.token_lookup import look_up_token, looking_up, read_token
 from tenants.token_secrets import needs_rehash, rehash, secret_matches
 
 LAST_USE_PRECISION = timedelta(minutes=1)  # one write a minute and token, however busy it is
@@ -57,14 +58,25 @@ def find_token(text: str, *, address: str) -> Token | None:
     presented = parse_token(text, environment=settings.FLEXGATE_ENVIRONMENT)
     if presented is None:
         return None
-    token = look_up_token(presented.token_id)
+    known = recall_rates(presented.token_id, text)
+    if known is None:
+        token, taken = look_up_token(presented.token_id), None
+    else:
+        rows, taken = ask_together(looking_up(presented.token_id), taking(known), by_key=True)
+        token = read_token(rows)
     if token is None or (token.tenant_id is None) != (presented.kind == "operator"):
         return None
     reason = "wrong_secret" if not secret_matches(token, presented.secret) else why_unusable(token, address)
     if reason is not None:
+        forget_rates(token.id)
         record_token_refusal(token, reason)
         return None
-    take(rates_of(token))
+    rates = rates_of(token)
+    if taken is not None and rates == known:
+        judge(rates, taken)
+    else:
+        take(rates)
+        remember_rates(token.id, text, rates)
     note_use(token, address, secret=presented.secret)
     return token
 

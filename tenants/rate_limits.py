@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from django.db import connection
 
 from tenants.actors import AUTHENTICATOR
-from tenants.context import ask_as
+from tenants.context import Question, ask_as, ask_together
 from tenants.problems import Problem
 
 WINDOW = 60  # seconds
@@ -65,15 +65,27 @@ def take(rates: Sequence[Rate]) -> list[Left]:
     Rates are locked in the order given, for the length of one statement; give what fewer callers share first, so that two callers never
     wait for each other crosswise.
     """
-    asked = [[rate.key for rate in rates], [rate.cost for rate in rates]]
-    found = dict(ask_as(AUTHENTICATOR, TAKE, [*asked, float(WINDOW)], by_key=True))
+    return judge(rates, ask_together(taking(rates), by_key=True)[0])
+
+
+def taking(rates: Sequence[Rate]) -> Question:
+    """What `take` asks, to be asked together with something else; `judge` says what came of it."""
+    values = [[rate.key for rate in rates], [rate.cost for rate in rates], float(WINDOW)]
+    return Question(AUTHENTICATOR, TAKE, values)
+
+
+def judge(rates: Sequence[Rate], rows: Sequence[tuple[str, float]]) -> list[Left]:
+    """What is left, by what `taking` gave. Problem `rate_limited`."""
+    found = dict(rows)
     refused = [rate for rate in rates if rate.key not in found]
     if refused:
         # Nothing was done, so what was counted against the others goes back.
         granted = [rate for rate in rates if rate.key in found]
         found |= dict(
             ask_as(
-                AUTHENTICATOR, GIVE_BACK, [[rate.key for rate in granted], [rate.cost for rate in granted], *asked[:1]]
+                AUTHENTICATOR,
+                GIVE_BACK,
+                [[rate.key for rate in granted], [rate.cost for rate in granted], [rate.key for rate in rates]],
             )
         )
     left = [_left_of(rate, found.get(rate.key, 0.0)) for rate in rates]

@@ -1,11 +1,13 @@
 """The statement that every request begins with: a token by its id, with all that decides whether it is let in."""
 
+from collections.abc import Sequence
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 from tenants import clock
 from tenants.actors import AUTHENTICATOR
-from tenants.context import ask_as
+from tenants.context import Question, ask_together
 from tenants.models import Tenant, Token
 from tenants.rows import columns_of, instance_of, width_of
 
@@ -25,7 +27,15 @@ FIND = """
 
 def look_up_token(token_id: UUID) -> Token | None:
     """The token with its tenant; `orphaned` = an ancestor has ended, `reach_names` = what a narrowed one reaches. One statement."""
-    found = ask_as(AUTHENTICATOR, _statement(), [clock.now(), token_id], by_key=True)
+    return read_token(ask_together(looking_up(token_id), by_key=True)[0])
+
+
+def looking_up(token_id: UUID) -> Question:
+    """What `look_up_token` asks, to be asked together with something else; `read_token` reads what came of it."""
+    return Question(AUTHENTICATOR, _statement(), [clock.now(), token_id])
+
+
+def read_token(found: Sequence[Sequence[Any]]) -> Token | None:
     if not found:
         return None
     orphaned, names, *columns = found[0]

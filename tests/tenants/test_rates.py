@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tenants.actors import AUTHENTICATOR
@@ -86,3 +88,46 @@ def test_what_is_free_again_is_forgotten(people: People) -> None:
     with acting_as(SETUP):
         forget_full_buckets()
         assert set(RateBucket.objects.filter(key__in=["spent", "old"]).values_list("key", flat=True)) == {"spent"}
+
+
+def buckets() -> dict[str, float]:
+    with acting_as(AUTHENTICATOR), connection.cursor() as cursor:
+        cursor.execute("SELECT key, extract(epoch FROM full_at)::float8 FROM tenants_ratebucket")
+        return dict(cursor.fetchall())
+
+
+def test_a_token_that_was_let_in_lately_is_looked_up_and_counted_in_one_step(people: People) -> None:
+    people.acme.get("tenants")
+    with CaptureQueriesContext(connection) as asked:
+        assert people.acme.get("operations").status_code == 200
+    first = asked.captured_queries[0]["sql"]
+    assert first.count("EXECUTE") >= 4, "twice who asks, the token, its rates"
+    assert not any("flexgate_auth" in query["sql"] for query in asked.captured_queries[1:])
+
+
+def test_whoever_knows_an_id_alone_uses_up_nothing(people: People) -> None:
+    people.acme.get("tenants")
+    before, text = buckets(), str(people.acme.token)
+    wrong = f"{text[:-12]}{'a' * 12}"
+    for stranger in (wrong, f"{wrong[:-1]}b"):
+        assert ApiClient(stranger).get("tenants").status_code == 401
+    assert {key: at for key, at in buckets().items() if "failed" not in key} == before
+
+
+def test_a_revoked_token_counts_once_more_at_most(people: People) -> None:
+    assert people.acme.row is not None
+    people.acme.get("tenants")
+    assert people.operator.delete(f"tenants/acme/tokens/{people.acme.row.id}").status_code == 204
+    assert people.acme.get("tenants").status_code == 401
+    before = buckets()
+    assert people.acme.get("tenants").status_code == 401
+    ours = f"token:{people.acme.row.family or people.acme.row.id}"
+    assert buckets()[ours] == before[ours]
+
+
+def test_new_limits_are_in_force_with_the_next_request(people: People, slow: Any) -> None:
+    for _ in range(2):
+        assert people.acme.get("tenants").headers["RateLimit-Policy"].endswith('"tenant";q=8;w=60')
+    people.operator.patch("tenants/acme", {"limits": {"requests_per_minute": 7}})
+    answer = people.acme.get("tenants")
+    assert '"tenant";q=7;w=60' in answer.headers["RateLimit-Policy"]
