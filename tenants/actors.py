@@ -3,11 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import Any
 from uuid import UUID
-
-if TYPE_CHECKING:
-    from tenants.models import Tenant
 
 
 class ActorKind(StrEnum):
@@ -32,7 +29,7 @@ class Actor:
 
     `name` is what audit and journal write down ("token 0199…", "user 7 alice", "system sync"). `tenant_ids` narrows tenants and staff;
     for operator and system it is empty and means every tenant. Scopes are already expanded (`write` includes `read`).
-    `own_tenant` is a token's tenant as it stood when the token was looked up. `reach` narrows a token further. `scopes_by_tenant` is a
+    `own_tenant` is a token's tenant as it stood when the token was looked up, where it was. `reach` narrows a token further. `scopes_by_tenant` is a
     staff user's: what they may do differs from tenant to tenant.
     """
 
@@ -43,7 +40,7 @@ class Actor:
     token_id: UUID | None = None
     reach: Reach | None = None
     scopes_by_tenant: Mapping[UUID, frozenset[str]] = field(default_factory=dict, hash=False)
-    own_tenant: "Tenant | None" = field(default=None, compare=False, repr=False)
+    own_tenant: Any = field(default=None, compare=False, repr=False)
 
     # DRF asks these two of whatever stands in request.user.
     is_authenticated = True

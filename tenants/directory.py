@@ -99,7 +99,7 @@ def resolve_tenant(actor: Actor, slug: str | None, *, pointer: str = "/tenant") 
 
 def read_own_tenant(actor: Actor) -> Tenant:
     """The one tenant that a tenant's token stands for. Stands as `actor` by itself."""
-    if actor.own_tenant is not None:
+    if isinstance(actor.own_tenant, Tenant):
         return actor.own_tenant
     statement = f"SELECT {columns_of(Tenant, 'tenant')} FROM tenants_tenant tenant WHERE tenant.id = ANY(%s::uuid[])"  # noqa: S608
     [columns] = ask_as(actor, statement, [list(actor.tenant_ids)])

@@ -19,7 +19,7 @@ from gateway.models import ApiUser, Config, Operation
 from gateway.operations.settling import JOURNAL, State, settle_failed
 from tenants import clock
 from tenants.actors import Actor
-from tenants.audit import record_audit
+from tenants.audit import AuditNote, record_audits
 from tenants.context import acting_as, current_request_id
 from tenants.last_words import write_last
 from tenants.models import Tenant
@@ -69,6 +69,18 @@ def plan_operation(
     deferred: bool = False,
 ) -> Operation:
     """Write the journal row, inside the caller's `acting_as`. `deferred` = the worker sends it; IntegrityError if `key` is taken."""
+    operation = row_of(actor, plan, deferred=deferred)
+    operation.idempotency_key, operation.fingerprint, operation.repeat_key = key, fingerprint, repeat_key
+    if key is None:
+        write_last([operation])
+    else:
+        write_together([operation])
+    record_audits(actor, [note_of(operation)], subject_type="operation")
+    return operation
+
+
+def row_of(actor: Actor, plan: Plan, *, deferred: bool) -> Operation:
+    """The journal row of `plan`, to be saved by the caller."""
     now = clock.now()
     operation = Operation(
         kind=plan.kind,
@@ -83,31 +95,20 @@ def plan_operation(
         points_per_day=plan.points_per_day,
         asked_by=actor.name,
         request_id=current_request_id(),
-        idempotency_key=key,
-        fingerprint=fingerprint,
-        repeat_key=repeat_key,
         background=plan.background,
         # Without `deferred` the caller sends it at once; if the caller dies first, reconciliation ends it as not done.
         next_check_at=now if deferred else now + timedelta(seconds=PLANNED_SECONDS),
         deferred=deferred,
         created_at=now,
     )
-    if key is None:
-        write_last([operation])
-    else:
-        write_together([operation])
     if plan.neighbours is not None:
         operation.tenant, operation.api_user, operation.loaded_config = plan.neighbours
-    record_audit(
-        actor,
-        "operation.planned",
-        subject_type="operation",
-        subject_key=operation.id,
-        tenant_id=plan.tenant_id,
-        after={"kind": plan.kind, "serial_numbers": list(plan.serial_numbers), "config": plan.config_id}
-        | {"intent": dict(plan.intent)},
-    )
     return operation
+
+
+def note_of(operation: Operation) -> AuditNote:
+    told = {"kind": operation.kind, "serial_numbers": operation.serial_numbers, "config": operation.config_id}
+    return AuditNote("operation.planned", str(operation.id), operation.tenant_id, told | {"intent": operation.intent})
 
 
 def refuse_if_in_progress(*, serial_numbers: Sequence[str] = (), config_id: int | None = None) -> None:

@@ -9,11 +9,9 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
 
 from gateway.models import Operation
-from gateway.operations.journal import Plan
-from tenants import clock
+from gateway.operations.journal import Plan, note_of, row_of
 from tenants.actors import Actor
-from tenants.audit import AuditNote, record_audits
-from tenants.context import current_request_id
+from tenants.audit import record_audits
 
 AT_ONCE = 1000
 INSERT = """
@@ -31,34 +29,10 @@ class RowEncoder(DjangoJSONEncoder):
 
 def plan_operations(actor: Actor, plans: Sequence[Plan]) -> list[Operation]:
     """As `plan_operation(…, deferred=True)` for each, in this order: the same rows and the same audit. Inside the caller's `acting_as`."""
-    now, request_id = clock.now(), current_request_id()
-    operations = [
-        Operation(
-            kind=plan.kind,
-            tenant_id=plan.tenant_id,
-            api_user_id=plan.api_user_id,
-            program_serial=plan.program_serial,
-            account_id=plan.account_id,
-            config_id=plan.config_id,
-            serial_numbers=list(plan.serial_numbers),
-            intent=dict(plan.intent),
-            before=dict(plan.before),
-            points_per_day=plan.points_per_day,
-            asked_by=actor.name,
-            request_id=request_id,
-            background=plan.background,
-            next_check_at=now,
-            deferred=True,
-            created_at=now,
-        )
-        for plan in plans
-    ]
+    operations = [row_of(actor, plan, deferred=True) for plan in plans]
     for first in range(0, len(operations), AT_ONCE):
         _insert(operations[first : first + AT_ONCE])
-    for operation, plan in zip(operations, plans, strict=True):
-        if plan.neighbours is not None:
-            operation.tenant, operation.api_user, operation.loaded_config = plan.neighbours
-    record_audits(actor, [_note_of(operation) for operation in operations], subject_type="operation")
+    record_audits(actor, [note_of(operation) for operation in operations], subject_type="operation")
     return operations
 
 
@@ -71,8 +45,3 @@ def _insert(operations: Sequence[Operation]) -> None:
         cursor.execute(INSERT.format(columns=columns), [json.dumps(rows, cls=RowEncoder)])
     for operation in operations:
         operation._state.adding, operation._state.db = False, connection.alias
-
-
-def _note_of(operation: Operation) -> AuditNote:
-    told = {"kind": operation.kind, "serial_numbers": operation.serial_numbers, "config": operation.config_id}
-    return AuditNote("operation.planned", str(operation.id), operation.tenant_id, told | {"intent": operation.intent})
