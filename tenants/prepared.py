@@ -12,10 +12,9 @@ from weakref import WeakKeyDictionary
 
 from django.conf import settings
 from django.db import DatabaseError, connection
-from psycopg.adapt import Transformer
 from psycopg.errors import DuplicatePreparedStatement, FeatureNotSupported, InvalidSqlStatementName
 
-from tenants.rows import Statement
+from tenants.rows import Statement, render
 
 # What is prepared here is looked up by a key: its plan does not hang on the values, and finding that out would take PostgreSQL five plans.
 PLAN_ONCE = "SET LOCAL plan_cache_mode = force_generic_plan"
@@ -31,8 +30,7 @@ def run_together(parts: Sequence[tuple[str, Statement]], *, by_key: bool) -> lis
     """
     if by_key and settings.FLEXGATE_PREPARED_STATEMENTS:
         return _run_prepared(parts)
-    values = [value for _, part in parts for value in part.values]
-    return _rows_of("; ".join(part.text for _, part in parts), values, skip=0, number=len(parts))
+    return _rows_of(render(part for _, part in parts), skip=0, number=len(parts))
 
 
 def _run_prepared(parts: Sequence[tuple[str, Statement]]) -> list[list[Any]]:
@@ -42,10 +40,12 @@ def _run_prepared(parts: Sequence[tuple[str, Statement]]) -> list[list[Any]]:
     new = {name: part.text for name, (_, part) in zip(names, parts, strict=True) if name not in known}
     # All that is new in front: it stays prepared, whatever becomes of the rest.
     before = [f"PREPARE {name} AS {_numbered(text)}" for name, text in new.items()] + [PLAN_ONCE]
-    adapters = Transformer(connection.connection)  # reading a statement for its places takes longer than filling them
-    runs = [_run(name, part.values, adapters) for name, (_, part) in zip(names, parts, strict=True)]
+    runs = [
+        Statement(f"EXECUTE {name}{_places(len(part.values))}", part.values)
+        for name, (_, part) in zip(names, parts, strict=True)
+    ]
     try:
-        found = _rows_of("; ".join([*before, *runs]), None, skip=len(before), number=len(runs))
+        found = _rows_of(f"{'; '.join(before)}; {render(runs)}", skip=len(before), number=len(runs))
     except DatabaseError as error:
         if isinstance(error.__cause__, FORGOTTEN) and not connection.in_atomic_block:
             connection.close()  # nothing was done; a new one knows nothing, and we know that
@@ -56,10 +56,10 @@ def _run_prepared(parts: Sequence[tuple[str, Statement]]) -> list[list[Any]]:
     return found
 
 
-def _rows_of(text: str, values: Sequence[Any] | None, *, skip: int, number: int) -> list[list[Any]]:
+def _rows_of(text: str, *, skip: int, number: int) -> list[list[Any]]:
     found = []
     with connection.cursor() as cursor:
-        cursor.execute(text, values)
+        cursor.execute(text)
         for _ in range(skip):
             cursor.nextset()
         for _ in range(number):
@@ -79,6 +79,6 @@ def _numbered(text: str) -> str:
     return "".join(piece if index == 0 else f"${index}{piece}" for index, piece in enumerate(pieces))
 
 
-def _run(name: str, values: Sequence[Any], adapters: Any) -> str:
-    literals = [b"NULL" if value is None else adapters.as_literal(value) for value in values]
-    return f"EXECUTE {name}({b', '.join(literals).decode()})" if literals else f"EXECUTE {name}"
+@cache
+def _places(number: int) -> str:
+    return f"({', '.join(['%s'] * number)})" if number else ""
