@@ -118,8 +118,8 @@ def _refusals_of(program_serial: str, rows: Sequence[ProgramAccount]) -> dict[tu
 
 
 def _refuse_while_unsettled(row: ProgramAccount) -> None:
-    writes = Operation.objects.filter(program_serial=row.program_id, account_id=row.account_id, state__in=OPEN)
-    if writes.exists():
+    writes = Operation.objects.filter(program_serial=row.program_id, state__in=OPEN)
+    if writes.filter(Q(account_id=row.account_id) | Q(intent__target_account=row.account_id)).exists():
         raise Problem(
             "in_progress",
             "A write of this account is under way or its outcome is not known yet. Try again when it is settled.",

@@ -28,6 +28,7 @@ OTHERS_OWN = """
     SELECT given.program FROM unnest(%s::text[], %s::uuid[]) AS given (program, tenant_id) WHERE EXISTS (
         SELECT 1 FROM gateway_assignment a JOIN gateway_entitlement e ON e.serial_number = a.serial_number
         WHERE e.program_id = given.program AND a.tenant_id <> given.tenant_id)
+    OR EXISTS (SELECT 1 FROM gateway_entitlement e WHERE e.program_id = given.program AND e.tenant_id IS NULL)
 """
 
 
@@ -41,12 +42,17 @@ def find_programs(
 ) -> list[dict[str, Any]]:
     """At most `count` programs that `actor` may use, by serial from `beyond` on; `serial` = that one alone. Inside `acting_as(actor)`.
 
-    The balance is shown where it tells nothing about anybody else: to the operator, and to the one tenant that ever used the program.
+    The balance is shown where it tells nothing about anybody else: to the operator, and to the one tenant that ever used the program,
+    while nothing in it is unassigned.
     """
     mine = tenants_of(actor)
     with acting_as(REACH):
         reach = _read_reach(serial)
-        rows = Program.objects.filter(serial_number__in=reach.programs_of(mine)).defer("raw")
+        rows = Program.objects.defer("raw")  # the operator sees those too that no enabled API user reaches
+        if mine is not None:
+            rows = rows.filter(serial_number__in=reach.programs_of(mine))
+        if serial is not None:
+            rows = rows.filter(serial_number=serial)
         if beyond is not None:
             rows = rows.filter(**{f"serial_number__{'gt' if upward else 'lt'}": beyond})
         programs = list(rows.order_by("serial_number" if upward else "-serial_number")[:count])
@@ -93,10 +99,8 @@ class _Reach:
             if any(may_use(place, tenant, program, served=self.served) for place in self.places[program])
         }
 
-    def programs_of(self, mine: Sequence[Tenant] | None) -> list[str]:
-        """Those that any of `mine` may use; None = the operator, who may use all."""
-        if mine is None:
-            return list(self.places)
+    def programs_of(self, mine: Sequence[Tenant]) -> list[str]:
+        """Those that any of `mine` may use."""
         wanted = {tenant.id for tenant in mine}
         asking = [tenant for tenant in self.tenants if tenant[0] in wanted]
         return [

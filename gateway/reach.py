@@ -58,6 +58,8 @@ def is_used_by_one_tenant(program_serial: str, tenant: Tenant) -> bool:
     """Whether `tenant` alone may use the program, so that its balance tells nothing about anybody else. Four queries, however many tenants."""
     with acting_as(REACH):
         serials = Entitlement.objects.filter(program_id=program_serial).values("serial_number")
+        if serials.filter(tenant__isnull=True).exists():
+            return False  # it may be anybody's
         if Assignment.objects.filter(serial_number__in=serials).exclude(tenant=tenant).exists():
             return False
         rows = ProgramAccount.objects.filter(program_id=program_serial, api_user__enabled=True)

@@ -1,5 +1,6 @@
-"""How many bodies may be read at once. A client that sends its body byte by byte holds a thread of the server until it is cut off
-(tenants.slow_bodies); so each asker gets a few threads for that, and all of them together never get the last ones.
+"""How many bodies may be read at once. A client that sends its body byte by byte holds a thread of the server for as long as it likes: only
+the proxy in front can end that, because the server does not tell which connection a request came on, and to guess would cut other people's.
+So each asker gets a few threads for it, and all of them together never get the last ones.
 """
 
 import threading
@@ -10,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from tenants.problems import Problem
-from tenants.slow_bodies import bounded_reading, hurry_strangers
 
 PER_ASKER, TOGETHER = 8, 40  # of the 64 threads of a web process
 PER_STRANGER, STRANGERS = 2, 16  # who has not signed in yet: by address, and all of them together
@@ -34,10 +34,9 @@ def read_body(
     """What `read` reads of the request that `meta` belongs to, whole.
 
     Problem `rate_limited` where `asker`, or everybody of its kind together, holds too many places for longer than `patience` seconds;
-    `invalid` where the body ends before its Content-Length, by the client or by us, because it took too long.
+    `invalid` where the body ends before its Content-Length.
     """
-    peer = str(meta.get("REMOTE_ADDR", ""))
-    with _slot_within(patience, asker, stranger=stranger), bounded_reading(peer, stranger=stranger):
+    with _slot_within(patience, asker, stranger=stranger):
         raw = read()
     if len(raw) < int(meta.get("CONTENT_LENGTH") or 0):
         raise Problem("invalid", TOO_SHORT)
@@ -53,8 +52,6 @@ def _slot_within(patience: float, asker: str, *, stranger: bool) -> Iterator[Non
                 yield
             return
         except _NoSlot:
-            if stranger:
-                hurry_strangers()
             if time.monotonic() >= give_up_at:
                 raise Problem("rate_limited", TOO_MANY, headers={"Retry-After": "5"}) from None
             time.sleep(0.05)

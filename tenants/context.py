@@ -10,12 +10,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import DataError, OperationalError, connection, transaction
-from psycopg.errors import DivisionByZero, LockNotAvailable
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from tenants.actors import Actor, ActorKind
+from tenants.append_only import AppendOnly
 from tenants.last_words import Word, collect_words, write_last
-from tenants.prepared import run_together
+from tenants.prepared import run_together, whole_transaction
 from tenants.rows import Statement, statements_of, write_together
 
 ROLE_BY_KIND = {
@@ -55,9 +56,11 @@ def acting_as(actor: Actor) -> Iterator[None]:
                 yield
             if connection.needs_rollback:
                 words.clear()
-            elif standing != outer:
-                write_together(words)
-                words.clear()
+            else:
+                # Records alone may wait for an outer context of the same standing: what it reads is everything else.
+                ours = [word for word in words if standing != outer or not isinstance(word, AppendOnly)]
+                write_together(ours)
+                words[:] = words[len(ours) :]
         finally:
             _standing.reset(token)
     write_last(words)  # whoever stands as we did says them with its own
@@ -115,7 +118,8 @@ def write_if(
     words: Sequence[Word],
     before: tuple[Actor, Sequence[Word]] | None = None,
 ) -> list[list[Any]] | None:
-    """All of it in one transaction and one round trip, if the condition `holds` after `first` (locks, changes); else None, and nothing is done.
+    """All of it in one transaction and two round trips, if the condition `holds` after `first` (locks, changes); else None, and nothing is
+    done: then `words` were not even sent.
 
     The rows that each of `first` gave. `before` = what somebody else writes in the same transaction, before anything else. Inside another
     transaction, and where a row is locked too long, it is None too: this is a short cut for what is usual, and whoever takes it knows the
@@ -123,25 +127,35 @@ def write_if(
     """
     if connection.in_atomic_block:
         return None
-    # No row, no error; an error is what ends a transaction that PostgreSQL is not asked about in between.
-    condition = Statement(f"SELECT 1 / (CASE WHEN {holds.text} THEN 1 ELSE 0 END)", holds.values)
+    earlier = statements_of([Statement(BECOME, _standing_of(before[0])), *before[1]]) if before else []
+    asked = [*earlier, Statement(BECOME, _standing_of(actor)), *first]
+    condition = Statement(f"SELECT {holds.text}", holds.values)
     try:
-        earlier = statements_of([Statement(BECOME, _standing_of(before[0])), *before[1]]) if before else []
-        asked = [*earlier, Statement(BECOME, _standing_of(actor)), *first]
-        return _send([*asked, condition, *words], by_key=True)[len(asked) - len(first) : len(asked)]
-    except (DataError, OperationalError) as error:
-        if isinstance(error.__cause__, (DivisionByZero, LockNotAvailable)):
+        with whole_transaction() as transaction_:
+            found = transaction_.run(_parts([*asked, condition]))
+            [[it_holds]] = found[-1]
+            if not it_holds:
+                return None
+            transaction_.commit(_parts(words, role=ROLE_BY_KIND[actor.kind]))
+    except OperationalError as error:
+        if isinstance(error.__cause__, (LockNotAvailable, DeadlockDetected)):
             return None
         raise
+    return found[len(asked) - len(first) : len(asked)]
 
 
 def _send(words: Sequence[Word], *, by_key: bool) -> list[list[Any]]:
     """The rows that each gave. Begins with a BECOME."""
-    role, parts = "", []
+    return run_together(_parts(words), by_key=by_key)
+
+
+def _parts(words: Sequence[Word], *, role: str = "") -> list[tuple[str, Statement]]:
+    """Each with the role that it is run as: that of the last BECOME, or `role` before the first."""
+    parts = []
     for statement in statements_of(words):
         role = str(statement.values[0]) if statement.text is BECOME else role
         parts.append((role, statement))
-    return run_together(parts, by_key=by_key)
+    return parts
 
 
 def refuse_open_context(what: str) -> None:

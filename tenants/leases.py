@@ -20,7 +20,11 @@ def take_lease(name: str, *, seconds: float) -> UUID | None:
     with acting_as(system("lease")):
         Lease.objects.bulk_create([Lease(name=name)], ignore_conflicts=True)
         free = Q(held_until__isnull=True) | Q(held_until__lte=now)
-        taken = Lease.objects.filter(free, name=name).update(holder=holder, held_until=now + timedelta(seconds=seconds))
+        # A row that somebody has locked is held (`still_held`): whoever asks is told so and does not wait for it.
+        unlocked = Lease.objects.filter(free, name=name).select_for_update(skip_locked=True).values("name")
+        taken = Lease.objects.filter(name__in=unlocked).update(
+            holder=holder, held_until=now + timedelta(seconds=seconds)
+        )
     return holder if taken else None
 
 

@@ -46,6 +46,8 @@ def find_token_void_at_hand_over(facts: Facts) -> Told | None:
         return None
     if entitlement.tenant_id is None:
         return None
+    if facts.sees_all and change.slug is None:
+        return None  # nobody's afterwards: nothing is renewed. A tenant is not told whose it becomes
     return Told(
         f"Its unused licence token is renewed when it changes hands on {change.from_day}: inject it before, or leave it.",
         details={"from_day": change.from_day},

@@ -34,8 +34,8 @@ class _OutOfTime(Exception):
 class _Deadline:
     """Cuts the connection when the time is up: httpx's time-outs are per read, and a peer that dribbles would never end."""
 
-    def __init__(self) -> None:
-        self.passed = False
+    def __init__(self, ends_at: float) -> None:
+        self.passed, self._ends_at = False, ends_at
         self._socket: socket.socket | None = None
 
     def watch(self, event: str, info: Mapping[str, Any]) -> None:
@@ -43,7 +43,8 @@ class _Deadline:
 
         Looking a name up can't be cut: it may take longer than all of the deadline, and then nothing may be sent any more.
         """
-        if self.passed and event.endswith(".started"):
+        # The clock is asked too: a process that was stopped and goes on may be here before its watchdog.
+        if event.endswith(".started") and (self.passed or time.monotonic() > self._ends_at):
             raise _OutOfTime
         if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
             self._socket = info["return_value"].get_extra_info("socket")
@@ -67,7 +68,7 @@ def exchange(
     if seconds <= 0:
         raise NotSent("No time was left to make the call.")
     timeout = httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds), pool=min(CONNECT_SECONDS, seconds))
-    deadline, received, status = _Deadline(), bytearray(), None
+    deadline, received, status = _Deadline(ends_at), bytearray(), None
     begun = False  # whether anything of the request can have left
 
     def watch(event: str, info: Mapping[str, Any]) -> None:

@@ -2,11 +2,14 @@
 
 import contextlib
 import heapq
+import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+
+log = logging.getLogger("flexgate.fortiflex")
 
 
 @dataclass(order=True, slots=True)
@@ -47,6 +50,14 @@ class Watchdog:
                 self._changed.notify()
         return watch
 
+    @staticmethod
+    def _try(cut: Callable[[], None]) -> None:
+        """Whatever goes wrong with one, the others are watched on."""
+        try:
+            cut()
+        except Exception:
+            log.exception("a call could not be cut")
+
     def _watch(self) -> None:
         with self._changed:
             while True:
@@ -54,7 +65,7 @@ class Watchdog:
                 while self._watches and (self._watches[0].cut is None or self._watches[0].at <= now):
                     cut = heapq.heappop(self._watches).cut
                     if cut is not None:
-                        cut()
+                        self._try(cut)
                 self._changed.wait(self._watches[0].at - now if self._watches else None)
 
 

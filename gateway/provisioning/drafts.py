@@ -13,16 +13,17 @@ from tenants.context import acting_as
 from tenants.last_words import Word, collect_words, write_last
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Draft:
-    """What `actor` wants. `journaled` is set when the rows stand there, or never will."""
+    """What `actor` wants. `decided` is set when its rows stand there (`written`), or never will."""
 
     actor: Actor
     plan: Plan
     operation: Operation
     words: Sequence[Word]
     fence: Fence | None = None
-    journaled: threading.Event = field(default_factory=threading.Event)
+    decided: threading.Event = field(default_factory=threading.Event)
+    written: bool = False
 
     def journal(self) -> None:
         """Write the rows by themselves. Problems of `refuse_unplannable`."""
@@ -30,8 +31,14 @@ class Draft:
             with acting_as(self.actor):
                 refuse_unplannable(self.plan, fence=self.fence)
                 write_last(self.words)
+            self.written = True
         finally:
-            self.journaled.set()
+            self.decided.set()
+
+    def note_written(self) -> None:
+        """The rows were committed with the taking of the lane."""
+        self.written = True
+        self.decided.set()
 
 
 def draft_operation(actor: Actor, plan: Plan, *, manner: Manner) -> Draft:

@@ -44,7 +44,9 @@ def send_within(operation: Operation, seconds: float, *, draft: Draft | None = N
         return future.result(timeout=seconds)
     except OutOfTime:
         if draft is not None:
-            draft.journaled.wait()
+            draft.decided.wait()
+            if not draft.written:
+                return future.result()  # a Problem: it was refused before it was journaled
         return read_operation(operation.id)
 
 
@@ -55,7 +57,7 @@ def _send(operation: Operation, seconds: float, draft: Draft | None) -> Operatio
         return send_operation(operation, wait_seconds=seconds, draft=draft)
     finally:
         if draft is not None:
-            draft.journaled.set()
+            draft.decided.set()
         leave_waiting_room(operation.tenant_id)
 
 

@@ -31,6 +31,7 @@ def send_operation(
     It stays planned until the lane is ours. Whom the queue keeps waiting longer than `wait_seconds` leaves it to the worker; where the
     gate is shut for longer, it ends as not done and says when to come again. `draft` = it is not journaled yet; Problems of that.
     """
+    ensure_flipped()  # what changed hands at midnight is not sent for the owner before, nor for the day before
     at_once = claim_at_once(operation, draft)
     if at_once is None and draft is not None:
         draft.journal()

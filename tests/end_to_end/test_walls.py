@@ -11,7 +11,6 @@ import pytest
 
 from tests.databases import OwnDatabase
 from tests.end_to_end.processes import web
-from tests.gateway.dropin.clients import login_body
 from tests.people import make_client, make_people
 
 
@@ -68,30 +67,6 @@ def test_strangers_who_never_end_their_forms_lock_nobody_out_of_the_admin(two: l
         answer = httpx.post(f"http://127.0.0.1:{port}/admin/login/", data=form, cookies=page.cookies, timeout=5)
         assert answer.status_code == 429, "the dribbler's own address waits"
         assert two[0].get("whoami", headers={"Authorization": "Bearer x"}, timeout=5).status_code == 401
-
-
-def test_bodies_of_a_login_that_never_end_stop_nobody_elses(two: list[httpx.Client]) -> None:
-    """From eight addresses, as many as strangers have places: who comes then makes them end."""
-    acme = make_people().acme
-    port = two[0].base_url.port or 0
-    login = login_body(acme)
-    with ExitStack() as stack:
-        dribblers = []
-        for n in range(16):
-            source = (f"127.0.0.{20 + n // 2}", 0)
-            dribbler = stack.enter_context(socket.create_connection(("127.0.0.1", port), source_address=source))
-            dribbler.sendall(b"POST /api/v1/oauth/token/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 500\r\n\r\n{")
-            dribblers.append(dribbler)
-        time.sleep(1)
-        began = time.monotonic()
-        answer = httpx.post(f"http://127.0.0.1:{port}/api/v1/oauth/token/", json=login, timeout=15)
-        assert (answer.status_code, answer.json().get("message")) == (200, "successfully authenticated")
-        assert time.monotonic() - began < 5
-        time.sleep(10)  # nobody waits any more: the rest end all the same
-        for dribbler in dribblers:
-            dribbler.settimeout(5)
-            while dribbler.recv(1000):
-                pass
 
 
 def test_clients_that_dribble_hold_up_nobody(two: list[httpx.Client]) -> None:

@@ -17,12 +17,13 @@ from gateway.provisioning.drafts import draft_operation
 from gateway.provisioning.idempotency import carry_out_draft
 from gateway.provisioning.licence import renew_token
 from gateway.provisioning.manner import Manner
+from gateway.provisioning.moves import transfer_entitlements
 from tenants.context import acting_as
 from tenants.problems import Problem
 from tenants.rows import Statement
 from tests.databases import OwnDatabase
 from tests.people import SETUP, People, make_people
-from tests.worlds import ACCOUNT, PROGRAM, SandboxWorld, add_api_user, make_world
+from tests.worlds import ACCOUNT, ENT_2, PROGRAM, SandboxWorld, add_api_user, make_world
 
 Write = Callable[[Manner], Any]
 
@@ -157,3 +158,28 @@ def test_what_is_sent_at_once_is_not_planned_through_the_one_before(people: Peop
         carry_out_draft(draft, Manner())
     assert (raised.value.code, open_ones()) == ("in_progress", [])
     assert len(world.calls_of("entitlements/vm/create")) == 1
+
+
+@pytest.mark.parametrize("fault", [None, "cut"])
+def test_neither_end_of_an_open_transfer_is_moved(people: People, world: SandboxWorld, fault: str | None) -> None:
+    other = ACCOUNT + 1
+    world.sandbox.add_account(other)
+    target = world.sandbox.create_config(
+        program=PROGRAM, name="x", product_type_id=1, parameters=ENT_2, account_id=other
+    )
+    world.sync()
+    acme, tenant = people.acme.actor, people.tenant("acme")
+    made = create_entitlements(acme, Wish(config=world.config_id, count=1), tenant=tenant)
+    if fault is not None:
+        world.sandbox.plan_fault("entitlements/transfer", "cut", when="after")
+    transfer_entitlements(
+        SETUP,
+        serials=made.operation.serial_numbers,
+        target_account=other,
+        target_config=int(target["id"]),
+        manner=Manner(wait_seconds=0 if fault is None else 20),
+    )
+    for account in (ACCOUNT, other):
+        with pytest.raises(Problem, match="not known yet") as refused:
+            enter_account(SETUP, program_serial=PROGRAM, account_id=account, api_user="second")
+        assert refused.value.code == "in_progress"

@@ -1,17 +1,19 @@
 """A creation goes out in one step and comes back in one, where nothing is unusual; where anything is, the longer way says the same."""
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from gateway.models import ApiUser, Attempt, Entitlement, Operation, UpstreamCall, UpstreamLane, UpstreamTurn
 from gateway.provisioning import closing
 from gateway.provisioning.sending import send_operation
+from gateway.reconciliation import reconcile_operations
 from tenants import clock
 from tenants.access import grant_right
 from tenants.context import acting_as
@@ -70,11 +72,11 @@ def trail(operation: str) -> dict[str, Any]:
         }
 
 
-def test_a_creation_takes_four_round_trips(people: People, config: int) -> None:
+def test_a_creation_takes_six_round_trips(people: People, config: int) -> None:
     with CaptureQueriesContext(connection) as asked:
         assert create(people, config, count=2).status_code == 201
     spoken = [query["sql"] for query in asked if query["sql"] not in {"BEGIN", "COMMIT"}]
-    assert len(spoken) == 4, "token with rates, ground, lane with journal, outcome"
+    assert len(spoken) == 6, "token with rates, ground, lane with journal and its condition, outcome and its condition"
 
 
 def test_both_ways_leave_the_same_behind(people: People, config: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +230,13 @@ def test_what_was_doubted_meanwhile_is_not_settled_by_its_sender(
         return judge(operation, *more)
 
     monkeypatch.setattr(closing, "_close_birth", settle_first)
-    create(people, config)
+    with CaptureQueriesContext(connection) as asked:
+        create(people, config)
+    token = world.sandbox.world.entitlements[-1].token
+    assert token
+    assert not any(token in query["sql"] for query in asked), (
+        "PostgreSQL logs what fails, and licence tokens are no matter of a log"
+    )
     with acting_as(SETUP):
         row = Operation.objects.order_by("-id")[0]
         assert row.state == "failed"
@@ -258,3 +266,64 @@ def test_what_the_ledger_or_the_mirror_knows_already_goes_the_longer_way(
     assert answer.status_code == 201, answer.content
     serial = answer.json()["entitlements"][0]["serial_number"]
     assert people.acme.get(f"entitlements/{serial}").json()["description"] == "mine"
+
+
+def test_a_connection_that_is_lost_under_way_loses_no_answer(
+    people: People, world: SandboxWorld, config: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = closing._close_birth
+
+    def cut(*arguments: Any) -> Any:
+        assert connection.connection is not None
+        pid, other = connection.connection.info.backend_pid, connections.create_connection("default")
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        other.close()
+        return judge(*arguments)
+
+    monkeypatch.setattr(closing, "_close_birth", cut)
+    answer = create(people, config)
+    assert (answer.status_code, answer.json()["operation"]["state"]) == (202, "unknown"), answer.content
+    with acting_as(SETUP):
+        assert UpstreamLane.objects.get().holder is None
+        assert Attempt.objects.order_by("-id")[0].outcome == "answered"
+    monkeypatch.undo()
+    reconcile_operations(everything=True)
+    with acting_as(SETUP):
+        assert set(Operation.objects.filter(kind="create_vm").values_list("state", flat=True)) == {"succeeded"}
+
+
+def test_a_refusal_that_comes_after_the_callers_time_is_told_all_the_same(
+    people: People, config: int, settings: Any
+) -> None:
+    settings.FLEXGATE_WAITING_THREADS = 8
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold_lane() -> None:
+        with acting_as(SETUP):
+            list(UpstreamLane.objects.select_for_update())
+            held.set()
+            let_go.wait(3)
+        connections.close_all()
+
+    with acting_as(SETUP):
+        queue(200)
+    holder = threading.Thread(target=hold_lane)
+    holder.start()
+    held.wait(10)
+    try:
+        answer = people.acme.post("entitlements", {"config": config}, Prefer="wait=1")
+    finally:
+        let_go.set()
+        holder.join()
+    assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
+
+
+def test_a_superuser_who_cancels_is_told_so(people: People, config: int) -> None:
+    """Who sees everything stands as the gateway does, and reads within the same context."""
+    with acting_as(SETUP):
+        root = StaffClient(User.objects.create(username="root", is_staff=True, is_superuser=True))
+    for who in (people.operator, root):
+        made = people.acme.post("entitlements", {"config": config}, Prefer="respond-async").json()["operation"]["id"]
+        answer = who.post(f"operations/{made}/cancel")
+        assert (answer.status_code, answer.json()["state"]) == (200, "failed"), answer.content

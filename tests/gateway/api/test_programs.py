@@ -9,8 +9,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from gateway.days import today
-from gateway.models import Assignment, Entitlement, LedgerEntry, Program, ProgramAccount
+from gateway.models import ApiUser, Assignment, Entitlement, LedgerEntry, Program, ProgramAccount
 from tenants.context import acting_as
+from tenants.models import Tenant
 from tests.gateway.ledger.scenes import give, noon_of, pull, vm
 from tests.people import SETUP, People
 from tests.worlds import ACCOUNT, PROGRAM, SandboxWorld, make_world
@@ -115,3 +116,28 @@ def test_each_reads_its_own_points_of_the_month(people: People) -> None:
             [row] = getattr(people, slug).get("programs").json()["results"]
             assert row["points_this_month"] == f"{points:.4f}"
     assert len(set(total.values())) == 3
+
+
+def test_a_program_that_no_enabled_api_user_reaches_stays_in_the_operators_sight(
+    people: People, world: SandboxWorld
+) -> None:
+    with acting_as(SETUP):
+        ApiUser.objects.update(enabled=False)
+    assert [row["program"] for row in people.operator.get("programs").json()["results"]] == [PROGRAM]
+    assert people.operator.get(f"programs/{PROGRAM}").status_code == 200
+    assert people.acme.get("programs").json()["results"] == []
+
+
+def test_what_is_unassigned_may_be_anybodys_so_no_tenant_reads_the_balance(people: People, world: SandboxWorld) -> None:
+    with acting_as(SETUP):
+        Program.objects.update(point_balance=Decimal(100))
+        Tenant.objects.exclude(slug="acme").update(programs=[])
+    mine, other = (world.sandbox.create_vm(world.config_id)[0] for _ in range(2))
+    world.sync()
+    give([mine], "acme", today())
+    give([other], "acme", today())
+    path = f"programs/{PROGRAM}"
+    assert people.acme.get(path).json()["point_balance"] == "100.0000"
+    give([other], None, today())
+    assert people.acme.get(path).json()["point_balance"] is None
+    assert people.operator.get(path).json()["point_balance"] == "100.0000"
