@@ -20,6 +20,8 @@ from tenants.rows import Statement, render
 
 # What is prepared here is looked up by a key: its plan does not hang on the values, and finding that out would take PostgreSQL five plans.
 PLAN_ONCE = "SET LOCAL plan_cache_mode = force_generic_plan"
+# A process that is stopped between the two round trips must not hold rows that everybody waits for.
+BEGIN = ("BEGIN", "SET LOCAL idle_in_transaction_session_timeout = '15s'")
 FORGOTTEN = (DuplicatePreparedStatement, FeatureNotSupported, InvalidSqlStatementName)
 IN_FAILED_TRANSACTION = "25P02"
 Part = tuple[str, Statement]
@@ -78,7 +80,7 @@ def whole_transaction() -> Iterator[WholeTransaction]:
 
 
 def _run(parts: Sequence[Part], *, by_key: bool, begin: bool = False, commit: bool = False) -> list[list[Any]]:
-    first, last = ["BEGIN"] if begin else [], ["COMMIT"] if commit else []
+    first, last = list(BEGIN) if begin else [], ["COMMIT"] if commit else []
     if not (by_key and settings.FLEXGATE_PREPARED_STATEMENTS):
         return _rows_of(
             [*first, *([render(part for _, part in parts)] if parts else []), *last], len(first), len(parts)

@@ -18,7 +18,7 @@ faults = st.one_of(st.none(), st.none(), st.none(), st.sampled_from(FAULTS))
 kills = st.one_of(
     st.none(),
     st.none(),
-    st.builds(Kill, st.integers(1, 110)),
+    st.builds(Kill, st.one_of(st.integers(1, 12), st.integers(1, 60))),  # a creation has few statements, a pass many
     st.builds(Kill, st.sampled_from([1, 1, 1, 2]), st.sampled_from(sorted(MOMENTS))),
 )
 
