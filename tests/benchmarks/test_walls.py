@@ -73,8 +73,8 @@ def test_row_level_security_on_the_list_read(acme: ApiClient) -> None:
 
     # The statement leaves little to do but the reading, so that a third of a millisecond to plan and ask the walls is a good part of it.
     for name, work, at_most in (
-        ("the list's query", read, 1.8),
-        ("GET entitlements?limit=100", lambda: acme.get("entitlements?limit=100"), 1.4),
+        ("the list's query", read, 1.6),
+        ("GET entitlements?limit=100", lambda: acme.get("entitlements?limit=100"), 1.25),
     ):
         ratios = []
         for _ in range(4):  # by turns: the switch is the owner's, so single reads can't be interleaved

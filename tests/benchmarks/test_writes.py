@@ -98,7 +98,9 @@ def test_reads_while_64_writes_are_open(acme: httpx.Client, server: SandboxServe
         wait_for(lambda: sum(write.done() for write in writes) >= 64 - 16, seconds=30)
         assert calls_of(server, "entitlements/vm/create") == 2, "one hangs, the rest is queued"
         busy = milliseconds_of(read, times=200)
-        assert sum(not write.done() for write in writes) == 16
+        assert sum(not write.done() for write in writes) == 12, (
+            "what one tenant may have of sixteen places; the others got 202"
+        )
         server.close()
     median = statistics.median(busy) / statistics.median(idle)
     p95 = statistics.quantiles(busy, n=20)[-1] / statistics.quantiles(idle, n=20)[-1]
