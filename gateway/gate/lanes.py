@@ -84,7 +84,7 @@ def lock_lane(api_user: ApiUser, now: datetime) -> Look:
         with connection.cursor() as cursor:
             cursor.execute(
                 f"{LOCK};{LOOK}",
-                [api_user.id, now - MINUTE, api_user.id, now, api_user.id, now - HOUR],
+                [api_user.id, now - MINUTE, now, api_user.id, now, api_user.id, now - HOUR],
             )
             row = cursor.fetchone()
             if row is not None:
@@ -121,7 +121,7 @@ def take_free_lane(
     free = [
         *(api_user.id, now, now, SILENT_AFTER),
         *(api_user.id, now),
-        *(limits["minute"], limits["hour"], limits["errors"], now - MINUTE, api_user.id, now - HOUR),
+        *(limits["minute"], limits["hour"], limits["errors"], now - MINUTE, now, api_user.id, now - HOUR),
     ]
     found = write_if(
         GATE,

@@ -7,13 +7,17 @@ from enum import IntEnum, StrEnum
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Q
 
 from gateway.fortiflex.errors import NotSent
 from gateway.models import ApiUser, UpstreamCall
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-# Of the calls of one API user in the last hour: the fields of Counts. %s = where the minute begins.
-COUNTED = "count(*) FILTER (WHERE at > %s), count(*), count(*) FILTER (WHERE failed)"
+# Of the calls of one API user in the last hour: the fields of Counts. %s = where the minute begins, and now. A call whose process died
+# under way may have been an error: it counts as one.
+COUNTED = (
+    "count(*) FILTER (WHERE at > %s), count(*), count(*) FILTER (WHERE failed OR (milliseconds IS NULL AND at <= %s))"
+)
 COUNT = f"SELECT {COUNTED} FROM gateway_upstreamcall WHERE api_user_id = %s AND at > %s"  # noqa: S608 - constants
 
 
@@ -62,7 +66,7 @@ class Counts:
 def count_calls(api_user_id: UUID, now: datetime) -> Counts:
     """Inside an open context; one call under way counts already (its `at` lies in the future)."""
     with connection.cursor() as cursor:
-        cursor.execute(COUNT, [now - MINUTE, api_user_id, now - HOUR])
+        cursor.execute(COUNT, [now - MINUTE, now, api_user_id, now - HOUR])
         return Counts(*cursor.fetchone())
 
 
@@ -75,7 +79,7 @@ def full_window(
     looks = (
         ("minute", counts.minute, room, calls, MINUTE),
         ("hour", counts.hour, room, calls, HOUR),
-        ("errors", counts.errors, 1, calls.filter(failed=True), HOUR),
+        ("errors", counts.errors, 1, calls.filter(Q(failed=True) | Q(milliseconds__isnull=True, at__lte=now)), HOUR),
     )
     for name, used, wanted, rows, window in looks:
         limit = limits[name]

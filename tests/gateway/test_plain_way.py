@@ -121,7 +121,9 @@ def hold(lane: dict[str, Any]) -> None:
 
 def fill(number: int, **more: Any) -> None:
     api_user, now = ApiUser.objects.get(), clock.now()
-    UpstreamCall.objects.bulk_create([UpstreamCall(api_user=api_user, at=now, **more) for _ in range(number)])
+    UpstreamCall.objects.bulk_create(
+        [UpstreamCall(api_user=api_user, at=now, milliseconds=1, **more) for _ in range(number)]
+    )
 
 
 def fill_hour() -> None:

@@ -11,7 +11,7 @@ from django.db import connections
 
 from gateway.fortiflex.errors import OutcomeUnknown
 from gateway.gate import Asker, GateClosed, Standing, Why, take_turn
-from gateway.gate.limits import Counts, full_window, limits_of
+from gateway.gate.limits import Counts, count_calls, full_window, limits_of
 from gateway.gate.records import CallRecord
 from gateway.models import ApiUser, Operation, UpstreamCall, UpstreamLane, UpstreamTurn
 from gateway.provisioning.draining import drain_queue
@@ -118,7 +118,9 @@ def test_background_leaves_calls_for_people_and_people_some_for_reconciliation()
 def test_a_person_is_let_in_where_background_work_has_used_up_its_part(place: SandboxWorld) -> None:
     with acting_as(SETUP):
         now = clock.now()
-        UpstreamCall.objects.bulk_create(UpstreamCall(api_user=place.api_user, at=now) for _ in range(54))
+        UpstreamCall.objects.bulk_create(
+            UpstreamCall(api_user=place.api_user, at=now, milliseconds=1) for _ in range(54)
+        )
         ApiUser.objects.update(per_minute=90)
         api_user = ApiUser.objects.get()
         counts = Counts(minute=54, hour=54, errors=0)
@@ -297,3 +299,20 @@ def test_a_full_queue_takes_no_more_and_says_when(crowd: People, place: SandboxW
     assert int(answers[1]["Retry-After"]) >= 1
     with acting_as(SETUP):
         assert Operation.objects.count() == 3
+
+
+def test_a_call_whose_process_died_counts_as_an_error(place: SandboxWorld) -> None:
+    """FortiFlex may have counted one: nine an hour are all that an API user has."""
+    now = clock.now()
+    with acting_as(SETUP):
+        UpstreamCall.objects.all().delete()
+        rows = [(now - timedelta(seconds=70), None), (now + timedelta(seconds=60), None), (now, 5)]
+        UpstreamCall.objects.bulk_create(
+            UpstreamCall(api_user=place.api_user, at=at, milliseconds=took) for at, took in rows
+        )
+        assert count_calls(place.api_user.id, now) == Counts(minute=2, hour=3, errors=1), "one is still under way"
+        ApiUser.objects.update(errors_per_hour=1)
+        limits = ApiUser.objects.get()
+        closed = full_window(limits, count_calls(limits.id, now), Standing.RECONCILIATION, now)
+        assert closed is not None
+        assert 3500 < closed.seconds <= 3600 - 69
