@@ -4,7 +4,7 @@ from typing import Any
 
 from gateway.diagnosis.facts import Facts
 from gateway.diagnosis.reading import read_facts
-from gateway.diagnosis.registry import RULES
+from gateway.diagnosis.registry import OPERATIONS, RULES
 from gateway.diagnosis.rule import Rule, Severity
 from tenants.actors import Actor
 from tenants.problems import not_found
@@ -19,7 +19,7 @@ def diagnose_entitlement(actor: Actor, serial: str) -> dict[str, Any]:
     if facts is None:
         raise not_found()
     lacking = _lacking_scopes(actor, facts)
-    findings = [found for rule in RULES if _may_be_told(rule, facts, lacking) for found in _apply(rule, facts)]
+    findings = [found for rule in RULES if _may_be_told(rule, facts, lacking) for found in _apply(rule, facts, lacking)]
     return {
         "serial_number": serial,
         "checked_at": facts.now,
@@ -29,17 +29,19 @@ def diagnose_entitlement(actor: Actor, serial: str) -> dict[str, Any]:
     }
 
 
-def _apply(rule: Rule, facts: Facts) -> list[dict[str, Any]]:
+def _apply(rule: Rule, facts: Facts, lacking: set[str]) -> list[dict[str, Any]]:
     told = rule.find(facts)
     if told is None:
         return []
+    # Whoever may not read operations is not given the id of one either.
+    hidden = {"operation"} if OPERATIONS in lacking else set()
     return [
         {
             "code": rule.code,
             "severity": rule.severity,
             "message": told.message,
             "since": told.since,
-            "details": dict(told.details),
+            "details": {name: value for name, value in told.details.items() if name not in hidden},
         }
     ]
 
