@@ -99,17 +99,6 @@ def ask_together(*questions: Question, by_key: bool = False) -> list[list[Any]]:
     return _send(asked, by_key=by_key)[1 : 2 * len(questions) : 2]
 
 
-@contextmanager
-def writing_as(actor: Actor) -> Iterator[None]:
-    """A context in which nothing is read: what `write_last` is given inside is one transaction and one round trip at its end.
-
-    Everything else that is asked inside stands as somebody by itself, or is refused.
-    """
-    with collect_words() as words:
-        yield
-    _send([Statement(BECOME, _standing_of(actor)), *words], by_key=True)
-
-
 def write_if(
     actor: Actor,
     *,
@@ -131,12 +120,12 @@ def write_if(
     asked = [*earlier, Statement(BECOME, _standing_of(actor)), *first]
     condition = Statement(f"SELECT {holds.text}", holds.values)
     try:
-        with whole_transaction() as transaction_:
-            found = transaction_.run(_parts([*asked, condition]))
+        with whole_transaction() as whole:
+            found = whole.run(_parts([*asked, condition]))
             [[it_holds]] = found[-1]
             if not it_holds:
                 return None
-            transaction_.commit(_parts(words, role=ROLE_BY_KIND[actor.kind]))
+            whole.commit(_parts(words, role=ROLE_BY_KIND[actor.kind]))
     except OperationalError as error:
         if isinstance(error.__cause__, (LockNotAvailable, DeadlockDetected)):
             return None

@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, ProgrammingError, connection, connections, transaction
+from django.db import ProgrammingError, connection, connections, transaction
 
 from tenants.actors import system
 from tenants.audit import AuditNote, record_audit, record_audits
-from tenants.context import Question, acting_as, ask_as, ask_together, write_if, writing_as
+from tenants.context import Question, acting_as, ask_as, ask_together, write_if
 from tenants.last_words import write_last
 from tenants.models import AuditEntry, Tenant
 from tenants.prepared import run_together
@@ -30,12 +30,6 @@ def note_and_fail(action: str, context: AbstractContextManager[None]) -> None:
     with context:
         note(action)
         raise ZeroDivisionError
-
-
-def write_within(context: AbstractContextManager[None], rows: list[Any]) -> None:
-    with context:
-        note("lost with what is refused")
-        write_last(rows)
 
 
 def noted() -> list[str]:
@@ -86,23 +80,6 @@ def test_more_rows_than_go_at_once_are_all_written_in_their_order(people: People
     with acting_as(SETUP):
         record_audits(SETUP, [AuditNote(name, name, None) for name in names], subject_type="test")
     assert noted() == names
-
-
-def test_a_context_that_only_writes_is_one_step_and_reads_nothing(crowd: People) -> None:
-    acme = People.tenant("acme")
-    with writing_as(SETUP):
-        note("written")
-        with pytest.raises(ProgrammingError, match="permission denied"):
-            Tenant.objects.count()
-    with pytest.raises(ZeroDivisionError):
-        note_and_fail("lost", writing_as(SETUP))
-    with pytest.raises(IntegrityError):
-        write_within(writing_as(SETUP), [Tenant(id=acme.id, slug="another", name="Another", currency="EUR")])
-    assert noted() == ["written"]
-    foreign = AuditEntry(tenant_id=acme.id, actor="x", action="x", subject_type="test", subject_key="x")
-    with pytest.raises(ProgrammingError, match="row-level security"):
-        write_within(writing_as(crowd.globex.actor), [foreign])
-    assert noted() == ["written"]
 
 
 def write_name(name: str, *, if_called: str) -> list[list[object]] | None:
