@@ -41,7 +41,7 @@ def instance_of(model: type[Row], values: Sequence[Any]) -> Row:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One that gives no rows, and its values."""
+    """SQL with %s for each of its values: a statement, or an expression that is put into one."""
 
     text: str
     values: Sequence[Any]

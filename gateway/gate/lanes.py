@@ -1,4 +1,4 @@
-"""The lane's row: looked at and locked, taken, given back; each in one round trip. Every call goes through here, so it is written by hand."""
+"""The lane's row: looked at and locked, taken, given back. Every call goes through here, so it is written by hand."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
