@@ -4,7 +4,7 @@ The gateway's login role has no right on any table. Inside `acting_as` a short t
 so that row-level security narrows what even a forgotten filter can reach; outside it every query is refused by PostgreSQL.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -30,9 +30,12 @@ NARROWED = "flexgate_narrowed"  # a narrowed token's role: the tenant's rights, 
 Standing = tuple[str, str, str, str, str]  # role, tenants, serials, configs, token
 NOBODY: Standing = ("none", "", "", "", "")
 # pg_temp last: a temporary table must never stand before one of ours.
+# A process that is stopped in the middle must not hold for ever what others wait for. What is prepared is looked up by a key
+# (tenants.prepared): to find out that its plan does not hang on the values would take PostgreSQL five plans.
 BECOME = """SELECT set_config('role', %s, true), set_config('flexgate.tenants', %s, true),
     set_config('flexgate.serials', %s, true), set_config('flexgate.configs', %s, true), set_config('flexgate.token', %s, true),
-    set_config('search_path', 'public, pg_temp', true)"""
+    set_config('search_path', 'public, pg_temp', true), set_config('plan_cache_mode', 'force_generic_plan', true),
+    set_config('idle_in_transaction_session_timeout', '2min', true)"""
 
 _standing: ContextVar[Standing | None] = ContextVar("flexgate_standing", default=None)
 _address: ContextVar[str] = ContextVar("flexgate_address", default="")
@@ -104,15 +107,15 @@ def write_if(
     *,
     first: Sequence[Statement],
     holds: Statement,
-    words: Sequence[Word],
+    words: Sequence[Word] | Callable[[], Sequence[Word]],
     before: tuple[Actor, Sequence[Word]] | None = None,
 ) -> list[list[Any]] | None:
     """All of it in one transaction and two round trips, if the condition `holds` after `first` (locks, changes); else None, and nothing is
     done: then `words` were not even sent.
 
-    The rows that each of `first` gave. `before` = what somebody else writes in the same transaction, before anything else. Inside another
-    transaction, and where a row is locked too long, it is None too: this is a short cut for what is usual, and whoever takes it knows the
-    longer way.
+    The rows that each of `first` gave. `words` may be made while PostgreSQL looks, without asking it anything. `before` = what somebody else
+    writes in the same transaction, before anything else. Inside another transaction, and where a row is locked too long, it is None too:
+    this is a short cut for what is usual, and whoever takes it knows the longer way.
     """
     if connection.in_atomic_block:
         return None
@@ -121,11 +124,13 @@ def write_if(
     condition = Statement(f"SELECT {holds.text}", holds.values)
     try:
         with whole_transaction() as whole:
-            found = whole.run(_parts([*asked, condition]))
+            whole.begin(_parts([*asked, condition]))
+            said = _parts(words() if callable(words) else words, role=ROLE_BY_KIND[actor.kind])
+            found = whole.land()
             [[it_holds]] = found[-1]
             if not it_holds:
                 return None
-            whole.commit(_parts(words, role=ROLE_BY_KIND[actor.kind]))
+            whole.commit(said)
     except OperationalError as error:
         if isinstance(error.__cause__, (LockNotAvailable, DeadlockDetected)):
             return None

@@ -1,10 +1,10 @@
 """Statements that PostgreSQL reads and plans once per connection and only runs from then on: for a small one that is most of what it costs.
 
-By PREPARE and EXECUTE, so that what is sent together is one round trip all the same. A pooler that hands out another connection for every
-transaction (PgBouncer) can't do that: before one, FLEXGATE_PREPARED_STATEMENTS is switched off, and everything is read and planned anew.
+A pooler that hands out another connection for every transaction (PgBouncer) can't do that: before one, FLEXGATE_PREPARED_STATEMENTS is
+switched off, and everything is read and planned anew.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import count
@@ -16,17 +16,14 @@ from django.db import DatabaseError, connection
 from psycopg.errors import DuplicatePreparedStatement, FeatureNotSupported, InvalidSqlStatementName
 from psycopg.pq import TransactionStatus
 
+from tenants.flights import Flight, Step
 from tenants.rows import Statement, render
 
-# What is prepared here is looked up by a key: its plan does not hang on the values, and finding that out would take PostgreSQL five plans.
-PLAN_ONCE = "SET LOCAL plan_cache_mode = force_generic_plan"
-# A process that is stopped between the two round trips must not hold rows that everybody waits for.
-BEGIN = ("BEGIN", "SET LOCAL idle_in_transaction_session_timeout = '15s'")
+BEGIN, COMMIT = Step(b"BEGIN"), Step(b"COMMIT")
 FORGOTTEN = (DuplicatePreparedStatement, FeatureNotSupported, InvalidSqlStatementName)
-IN_FAILED_TRANSACTION = "25P02"
 Part = tuple[str, Statement]
 _numbers = count(1)
-_prepared: "WeakKeyDictionary[Any, set[str]]" = WeakKeyDictionary()
+_prepared: "WeakKeyDictionary[Any, set[bytes]]" = WeakKeyDictionary()
 
 
 def run_together(parts: Sequence[Part], *, by_key: bool) -> list[list[Any]]:
@@ -36,40 +33,35 @@ def run_together(parts: Sequence[Part], *, by_key: bool) -> list[list[Any]]:
     `by_key` = all of them find what they are about by a key, so one plan is right for all values.
     """
     try:
-        return _run(parts, by_key=by_key)
-    except DatabaseError as error:
-        if connection.in_atomic_block:
-            raise
-        if isinstance(error.__cause__, FORGOTTEN):
-            connection.close()  # nothing was done; a new one knows nothing, and we know that
-            return _run(parts, by_key=by_key)
-        _leave_if_lost()
+        return _unless_forgotten(lambda: _land(_take_off(parts))) if by_key else _run_as_text(parts)
+    except DatabaseError:
+        if not connection.in_atomic_block:
+            _leave_if_lost()
         raise
 
 
 class WholeTransaction:
     """A transaction of its own in two round trips, apart from Django's: begun with the first, ended with the second."""
 
-    def run(self, parts: Sequence[Part]) -> list[list[Any]]:
-        """Begin, and the rows that each statement gave."""
-        try:
-            return _run(parts, by_key=True, begin=True)
-        except DatabaseError as error:
-            if not isinstance(error.__cause__, FORGOTTEN):
-                raise
-            connection.close()
-            return _run(parts, by_key=True, begin=True)
+    def __init__(self) -> None:
+        self._parts: Sequence[Part] = ()
+        self._flight: Flight | None = None
+
+    def begin(self, parts: Sequence[Part]) -> None:
+        """Send them off. Whatever does not ask the database may be done until they land."""
+        self._parts, self._flight = parts, _take_off([BEGIN, *parts])
+
+    def land(self) -> list[list[Any]]:
+        """The rows that each statement gave."""
+        return _unless_forgotten(self._land)[1:]
 
     def commit(self, parts: Sequence[Part]) -> None:
-        _run(parts, by_key=True, commit=True)
+        _land(_take_off([*parts, COMMIT]))
 
-
-@contextmanager
-def whole_transaction() -> Iterator[WholeTransaction]:
-    """Rolled back unless `commit` came to its end. Outside of every other transaction."""
-    try:
-        yield WholeTransaction()
-    finally:
+    def end(self) -> None:
+        """Nothing stays open, and what was not committed is undone."""
+        if self._flight is not None:
+            self._flight.give_up()
         driver = connection.connection
         if driver is not None and driver.info.transaction_status != TransactionStatus.IDLE:
             try:
@@ -78,43 +70,65 @@ def whole_transaction() -> Iterator[WholeTransaction]:
             except DatabaseError:
                 connection.close()
 
+    def _land(self) -> list[list[Any]]:
+        flight, self._flight = self._flight or _take_off([BEGIN, *self._parts]), None
+        return _land(flight)
 
-def _run(parts: Sequence[Part], *, by_key: bool, begin: bool = False, commit: bool = False) -> list[list[Any]]:
-    first, last = list(BEGIN) if begin else [], ["COMMIT"] if commit else []
-    if not (by_key and settings.FLEXGATE_PREPARED_STATEMENTS):
-        return _rows_of(
-            [*first, *([render(part for _, part in parts)] if parts else []), *last], len(first), len(parts)
-        )
-    connection.ensure_connection()
-    known = _prepared.setdefault(connection.connection, set())
-    names = [_name_of(part.text, role) for role, part in parts]
-    new = {name: part.text for name, (_, part) in zip(names, parts, strict=True) if name not in known}
-    # All that is new in front: it stays prepared, whatever becomes of the rest.
-    before = [*(f"PREPARE {name} AS {_numbered(text)}" for name, text in new.items()), *first, PLAN_ONCE]
-    runs = [
-        Statement(f"EXECUTE {name}{_places(len(part.values))}", part.values)
-        for name, (_, part) in zip(names, parts, strict=True)
-    ]
+
+@contextmanager
+def whole_transaction() -> Iterator[WholeTransaction]:
+    """Rolled back unless `commit` came to its end. Outside of every other transaction."""
+    whole = WholeTransaction()
     try:
-        found = _rows_of([*before, *([render(runs)] if runs else []), *last], len(before), len(runs))
+        yield whole
+    finally:
+        whole.end()
+
+
+def _unless_forgotten(fly: Callable[[], list[list[Any]]]) -> list[list[Any]]:
+    """Once more where PostgreSQL knows a statement no longer: nothing was done then, and a new connection knows nothing, as we know."""
+    try:
+        return fly()
     except DatabaseError as error:
-        state = getattr(error.__cause__, "sqlstate", None)
-        if isinstance(error.__cause__, FORGOTTEN):
+        if not isinstance(error.__cause__, FORGOTTEN):
+            raise
+        if connection.in_atomic_block:
             connection.close_at = 0  # where it can't be replaced now, it is after this transaction
-        elif state is not None and state != IN_FAILED_TRANSACTION:
-            known.update(new)
-        raise
-    known.update(new)
-    return found
+            raise
+        connection.close()
+        return fly()
 
 
-def _rows_of(statements: Sequence[str], skip: int, number: int) -> list[list[Any]]:
+def _take_off(parts: Sequence[Part | Step]) -> Flight:
+    connection.ensure_connection()
+    known, new = _prepared.setdefault(connection.connection, set()), set[bytes]()
+    steps = list[Step]()
+    for part in parts:
+        if isinstance(part, Step):
+            steps.append(part)
+            continue
+        role, statement = part
+        text, name = _numbered(statement.text), b""
+        if settings.FLEXGATE_PREPARED_STATEMENTS:
+            name = _name_of(statement.text, role)
+        steps.append(Step(text, statement.values, name, new=bool(name) and name not in known and name not in new))
+        new.add(name)
+    return Flight(steps)
+
+
+def _land(flight: Flight) -> list[list[Any]]:
+    known = _prepared[connection.connection]
+    try:
+        return flight.land()
+    finally:
+        known.update(flight.prepared)
+
+
+def _run_as_text(parts: Sequence[Part]) -> list[list[Any]]:
     found = []
     with connection.cursor() as cursor:
-        cursor.execute("; ".join(statements))
-        for _ in range(skip):
-            cursor.nextset()
-        for _ in range(number):
+        cursor.execute(render(part for _, part in parts))
+        for _ in parts:
             found.append(list(cursor.fetchall()) if cursor.rownumber is not None else [])
             cursor.nextset()
     return found
@@ -127,16 +141,11 @@ def _leave_if_lost() -> None:
 
 
 @cache
-def _name_of(text: str, role: str) -> str:
-    return f"{role}_{next(_numbers)}"
+def _name_of(text: str, role: str) -> bytes:
+    return f"{role}_{next(_numbers)}".encode()
 
 
 @cache
-def _numbered(text: str) -> str:
+def _numbered(text: str) -> bytes:
     pieces = text.split("%s")
-    return "".join(piece if index == 0 else f"${index}{piece}" for index, piece in enumerate(pieces))
-
-
-@cache
-def _places(number: int) -> str:
-    return f"({', '.join(['%s'] * number)})" if number else ""
+    return "".join(piece if index == 0 else f"${index}{piece}" for index, piece in enumerate(pieces)).encode()

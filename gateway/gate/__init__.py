@@ -9,7 +9,7 @@ from gateway.gate.limits import Asker, GateClosed, Standing, Why
 from gateway.gate.records import forget_old_calls
 from gateway.gate.session import GatedSession
 from gateway.gate.shares import expected_seconds, seconds_without_errors, share_left
-from gateway.gate.turns import Turn, take_turn
+from gateway.gate.turns import Turn, take_turn, take_turn_at_once
 from gateway.gate.waiting import WaitingRoomFull, waiting_room
 
 __all__ = [
@@ -26,5 +26,6 @@ __all__ = [
     "seconds_without_errors",
     "share_left",
     "take_turn",
+    "take_turn_at_once",
     "waiting_room",
 ]

@@ -57,7 +57,7 @@ GIVE_BACK = """
 class Claim:
     """What is to happen with the taking of a free lane: `changes`, if `holds` is true after them, then `words`. `claimed` = what that is.
 
-    `before` = what somebody writes for it to be there at all; it is written by `otherwise` where the lane is not free. `done` is told of it.
+    `before` = what somebody writes for it to be there at all; it is written by `otherwise` where the lane is not free.
     """
 
     changes: Sequence[Statement]
@@ -65,7 +65,6 @@ class Claim:
     words: Sequence[Word]
     claimed: Any
     before: tuple[Actor, Sequence[Word]] | None = None
-    done: Callable[[], None] = lambda: None
     otherwise: Callable[[], None] = lambda: None
 
 

@@ -55,6 +55,14 @@ class Turn:
                 announce_request(self.api_user.id, self.asker, self.lease_ends, made=self.made)
             self.made, self.announced = None, True
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Given back at the end, whatever happens."""
+        try:
+            yield
+        finally:
+            self.give_back()
+
     def give_back(self) -> None:
         if not self.given_back:
             with acting_as(GATE):
@@ -93,7 +101,6 @@ def take_turn(
     writes: bool,
     stands_for: Callable[[], UUID | None] | None = None,
     claim: Callable[[], Any] = lambda: True,
-    at_once: Claim | None = None,
     logs_in: bool = False,
 ) -> Iterator[Turn | None]:
     """The lane for one call. GateClosed if it can't be had in `wait_seconds`, at once where that is certain.
@@ -102,19 +109,15 @@ def take_turn(
     stays free and the block gets None. `stands_for` = whom this turn is for, asked again at every look: who drains a queue serves the
     tenant whose turn it is when the lane is free, not the one whose turn it was when it began to wait. `logs_in` = only a login is
     made, on another server: the lane must be ours, for it ends the live token, but a closed gate and full windows don't matter.
-    `at_once` = `claim` in the form in which it can be made with the taking of a free lane, in one step.
     """
     refuse_open_context("A call of FortiFlex")
     wish = _Wish(api_user, asker, call_seconds, writes, claim, stands_for, logs_in)
-    turn = None if at_once is None else _take_at_once(wish, at_once)
-    if at_once is not None:
-        (at_once.otherwise if turn is None else at_once.done)()
-    turn = turn or _wait_for_turn(wish, wait_seconds)
-    try:
+    turn = _wait_for_turn(wish, wait_seconds)
+    if turn is None:
+        yield None
+        return
+    with turn.held():
         yield turn
-    finally:
-        if turn is not None:
-            turn.give_back()
 
 
 @dataclass(slots=True)
@@ -129,20 +132,22 @@ class _Wish:
     id: UUID = field(default_factory=ids.new_id)
 
 
-def _take_at_once(wish: _Wish, claim: Claim) -> Turn | None:
-    """The lane, where it is free and nobody waits."""
-    holder, held_until, ends_at = _lease(wish)
-    limits = limits_of(wish.api_user, wish.asker.standing)
-    lane = take_free_lane(wish.api_user, wish.asker, limits=limits, holder=holder, held_until=held_until, also=claim)
+def take_turn_at_once(api_user: ApiUser, asker: Asker, *, call_seconds: float, claim: Claim) -> Turn | None:
+    """The lane, where it is free and nobody waits, with `claim` in the same step; whoever gets it gives it back. None = wait for it."""
+    refuse_open_context("A call of FortiFlex")
+    holder, held_until, ends_at = _lease(call_seconds)
+    limits = limits_of(api_user, asker.standing)
+    lane = take_free_lane(api_user, asker, limits=limits, holder=holder, held_until=held_until, also=claim)
     if lane is None:
+        claim.otherwise()
         return None
-    return Turn(wish.api_user, wish.asker, holder, ends_at, held_until, lane, claim.claimed, failures=lane.failures)
+    return Turn(api_user, asker, holder, ends_at, held_until, lane, claim.claimed, failures=lane.failures)
 
 
-def _lease(wish: _Wish) -> tuple[UUID, datetime, float]:
+def _lease(call_seconds: float) -> tuple[UUID, datetime, float]:
     """Whose the lane is, until when, and until when the call may take: from one moment, so that the lease outlives the call."""
-    held_until = clock.now() + timedelta(seconds=wish.call_seconds + LEASE_MARGIN)
-    return ids.new_id(), held_until, time.monotonic() + wish.call_seconds
+    held_until = clock.now() + timedelta(seconds=call_seconds + LEASE_MARGIN)
+    return ids.new_id(), held_until, time.monotonic() + call_seconds
 
 
 def _wait_for_turn(wish: _Wish, wait_seconds: float) -> Turn | None:
@@ -204,7 +209,7 @@ def _try(wish: _Wish, *, in_line: bool, may_wait: bool) -> tuple["Turn | GateClo
     claimed = wish.claim()
     if claimed is None:
         return None, 0
-    holder, held_until, ends_at = _lease(wish)  # now, for the claim may have waited
+    holder, held_until, ends_at = _lease(wish.call_seconds)  # now, for the claim may have waited
     take_lane(lane, asker, holder=holder, held_until=held_until)
     return Turn(api_user, asker, holder, ends_at, held_until, lane, claimed, failures=lane.failures), 0
 

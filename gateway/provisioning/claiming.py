@@ -60,7 +60,6 @@ def claim_at_once(operation: Operation, draft: Draft | None) -> Claim | None:
         words=[attempt],
         claimed=Claimed(sent, attempt),
         before=None if draft is None else (draft.actor, draft.words),
-        done=(lambda: None) if draft is None else draft.note_written,
         otherwise=(lambda: None) if draft is None else draft.journal,
     )
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.conf import settings
 
 from gateway.fortiflex.errors import FortiFlexError, NotDone, NotSent, OutcomeUnknown
-from gateway.gate import Asker, Claim, GateClosed, Standing, Turn, Why, take_turn
+from gateway.gate import Asker, GateClosed, Standing, Turn, Why, take_turn, take_turn_at_once
 from gateway.models import ApiUser, Operation
 from gateway.operations import JOURNAL, leave_to_worker, lock_planned
 from gateway.ownership import ensure_flipped
@@ -23,27 +23,41 @@ FOLLOWUPS_AT_ONCE = 2  # more than these wait for the worker, so that an answer 
 PROBE_WAIT = 5.0
 
 
+def start_at_once(operation: Operation, *, draft: Draft | None = None) -> Turn | None:
+    """Claim a planned operation where the lane is free, for `send_operation`, which gives the lane back; None = it has to wait its turn.
+
+    `draft` = it is not journaled yet; it is then. Problems of that.
+    """
+    ensure_flipped()  # what changed hands at midnight is not sent for the owner before
+    claim = claim_at_once(operation, draft)
+    if claim is None:
+        if draft is not None:
+            draft.journal()
+        return None
+    return take_turn_at_once(
+        operation.api_user, _asker_of(operation), call_seconds=settings.FLEXGATE_CALL_SECONDS, claim=claim
+    )
+
+
 def send_operation(
-    operation: Operation, *, wait_seconds: float = INTERACTIVE_WAIT, draft: Draft | None = None
+    operation: Operation, *, wait_seconds: float = INTERACTIVE_WAIT, turn: Turn | None = None
 ) -> Operation:
     """Send a planned operation, once, and settle what came of it; the row as it stands then. Somebody else's is left to them.
 
     It stays planned until the lane is ours. Whom the queue keeps waiting longer than `wait_seconds` leaves it to the worker; where the
-    gate is shut for longer, it ends as not done and says when to come again. `draft` = it is not journaled yet; Problems of that.
+    gate is shut for longer, it ends as not done and says when to come again. `turn` = the lane is held for it already.
     """
-    ensure_flipped()  # what changed hands at midnight is not sent for the owner before, nor for the day before
-    at_once = claim_at_once(operation, draft)
-    if at_once is None and draft is not None:
-        draft.journal()
-    standing = Standing.BACKGROUND if operation.background else Standing.PEOPLE
     try:
-        sent = in_turn(
-            operation.api_user,
-            Asker(standing, operation.tenant_id),
-            wait_seconds=wait_seconds,
-            claim=lambda: claim_for_sending(operation),
-            at_once=at_once,
-        )
+        if turn is not None:
+            with turn.held():
+                sent: Sent | None = _send(turn.claimed, turn)
+        else:
+            sent = in_turn(
+                operation.api_user,
+                _asker_of(operation),
+                wait_seconds=wait_seconds,
+                claim=lambda: claim_for_sending(operation),
+            )
     except GateClosed as closed:
         _end_or_leave(operation.id, closed)
         sent = None
@@ -60,7 +74,6 @@ def in_turn(
     *,
     wait_seconds: float,
     claim: Callable[[], "Claimed | None"],
-    at_once: Claim | None = None,
     stands_for: Callable[[], UUID | None] | None = None,
 ) -> Sent | None:
     """Send what `claim` finds, the lane in hand; None if it found nothing. GateClosed where the lane can't be had.
@@ -78,7 +91,6 @@ def in_turn(
                 writes=True,
                 stands_for=stands_for,
                 claim=claim,
-                at_once=None if probed else at_once,
             ) as turn:
                 return None if turn is None else _send(turn.claimed, turn)
         except GateClosed as closed:
@@ -104,6 +116,10 @@ def _send(claimed: Claimed, turn: Turn) -> Sent:
     except OutcomeUnknown as error:
         return close_unknown(operation, attempt, error, turn)
     return close_answered(operation, attempt, answer, turn)
+
+
+def _asker_of(operation: Operation) -> Asker:
+    return Asker(Standing.BACKGROUND if operation.background else Standing.PEOPLE, operation.tenant_id)
 
 
 def _end_or_leave(operation_id: UUID, closed: GateClosed) -> None:

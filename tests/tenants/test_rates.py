@@ -101,7 +101,11 @@ def test_a_token_that_was_let_in_lately_is_looked_up_and_counted_in_one_step(peo
     with CaptureQueriesContext(connection) as asked:
         assert people.acme.get("operations").status_code == 200
     first = asked.captured_queries[0]["sql"]
-    assert first.count("EXECUTE") >= 4, "twice who asks, the token, its rates"
+    assert [first.count(text) for text in ("set_config('role'", "FROM tenants_token ", "INTO tenants_ratebucket ")] == [
+        3,
+        2,
+        1,
+    ], "as the authenticator twice, and back"
     assert not any("flexgate_auth" in query["sql"] for query in asked.captured_queries[1:])
 
 

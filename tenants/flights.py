@@ -1,0 +1,135 @@
+"""Several statements to PostgreSQL in one round trip, by its extended protocol: values stand in no statement's text, and so in no log of it.
+
+psycopg's own pipelines do the same with more work for every statement than PostgreSQL has with most of ours.
+"""
+
+import functools
+import select
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+from psycopg import OperationalError
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.errors import error_from_result
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGresult
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One statement with $1, $2 … for its values. `name` = what it is prepared as (b"" = read and planned for this once), `new` = not yet."""
+
+    text: bytes
+    values: Sequence[Any] = ()
+    name: bytes = b""
+    new: bool = False
+
+
+class Flight:
+    """Statements under way. Until `land` nothing else may use this thread's connection.
+
+    What flies outside of a transaction is one, and is undone if any of it fails. `prepared` = the names that PostgreSQL knows since.
+    """
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        connection.ensure_connection()
+        connection.validate_no_broken_transaction()
+        self.prepared: list[bytes] = []
+        self._driver, self._steps = connection.connection, steps
+        self._adapters = Transformer(self._driver)
+        self._begun, self._landed = 0, False
+        send: Any = self._send
+        for wrapper in reversed(connection.execute_wrappers):
+            send = functools.partial(wrapper, send)
+        text = b"; ".join(step.text for step in steps).decode()
+        with connection.wrap_database_errors:
+            send(text, None, False, {"connection": connection, "cursor": None})
+        if connection.queries_logged:
+            connection.queries_log.append({"sql": text, "time": "0"})
+
+    def land(self) -> list[list[Any]]:
+        """The rows that each statement gave. Django's errors, of the first that failed."""
+        with connection.wrap_database_errors:
+            try:
+                results = list(self._receive())
+            except BaseException:
+                self._driver.close()  # what it is in the middle of is nobody's any more
+                raise
+            finally:
+                self._landed = True
+            self._driver.pgconn.exit_pipeline_mode()
+            return self._read(iter(results))
+
+    def give_up(self) -> None:
+        """Land, whatever comes of it: somebody failed meanwhile, and the connection is needed."""
+        if not self._landed:
+            try:
+                self.land()
+            except Exception:  # noqa: BLE001 - told of already by what failed first
+                self._landed = True
+
+    def _send(self, *_: Any) -> None:
+        server = self._driver.pgconn
+        server.enter_pipeline_mode()
+        try:
+            if connection.in_atomic_block and server.transaction_status == TransactionStatus.IDLE:
+                self._steps, self._begun = [Step(b"BEGIN"), *self._steps], 1  # Django leaves that to its cursors
+            for step in self._steps:
+                if step.new:
+                    server.send_prepare(step.name, step.text)
+                values = self._adapters.dump_sequence(step.values, [PyFormat.TEXT] * len(step.values))
+                if step.name:
+                    server.send_query_prepared(step.name, values)
+                else:
+                    server.send_query_params(step.text, values)
+            server.pipeline_sync()
+            server.flush()
+        except BaseException:
+            self._driver.close()
+            raise
+
+    def _receive(self) -> Iterator[PGresult]:
+        server, poll = self._driver.pgconn, select.poll()
+        poll.register(server.socket, select.POLLIN)
+        while True:
+            while server.is_busy():
+                if server.flush():
+                    poll.modify(server.socket, select.POLLIN | select.POLLOUT)
+                poll.poll()
+                server.consume_input()
+            result = server.get_result()
+            if result is not None:
+                yield result
+                if result.status == ExecStatus.PIPELINE_SYNC:
+                    return
+            elif server.status == ConnStatus.BAD:
+                raise OperationalError("The connection to PostgreSQL was lost.")
+
+    def _read(self, results: Iterator[PGresult]) -> list[list[Any]]:
+        found, failed = list[list[Any]](), None
+        for step in self._steps:
+            if step.new:
+                result = next(results)
+                if result.status == ExecStatus.COMMAND_OK:
+                    self.prepared.append(step.name)
+                failed = failed or _error_of(result)
+            result = next(results)
+            failed = failed or _error_of(result)
+            rows = list[Any]()
+            if failed is None and result.status == ExecStatus.TUPLES_OK:
+                self._adapters.set_pgresult(result)
+                rows = self._adapters.load_rows(0, result.ntuples, tuple)
+            found.append(rows)
+        if failed is None:
+            failed = _error_of(next(results))  # a constraint that is looked at when it is committed
+        if failed is not None:
+            raise failed
+        return found[self._begun :]
+
+
+def _error_of(result: PGresult) -> Exception | None:
+    if result.status == ExecStatus.FATAL_ERROR:
+        return error_from_result(result)
+    return None
