@@ -12,8 +12,8 @@ urlpatterns = [
     path("readyz", answer_ready),
     path("metrics", MetricsView.as_view()),
     path("", include("gateway.dropin.urls")),  # first: its login lies under /api/v1 too
-    path("api/v1/", include("tenants.api.urls")),
     path("api/v1/", include("gateway.api.urls")),
+    path("api/v1/", include("tenants.api.urls")),
     path("api/v1/", include("billing.api.urls")),
     path(
         "api/v1/schema", SpectacularJSONAPIView.as_view(authentication_classes=[], permission_classes=[]), name="schema"

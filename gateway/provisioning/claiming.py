@@ -49,18 +49,25 @@ def claim_at_once(operation: Operation, draft: Draft | None) -> Claim | None:
     sent = copy.copy(operation)
     sent.state, sent.sent_at, sent.next_check_at = State.SENT, now, now + timedelta(seconds=sent_seconds())
     attempt = _new_attempt(sent, 1)
-    share, room = share_left(operation.api_user_id, operation.tenant, now), queue_has_room(operation)
-    holds, values = f"{STILL_OURS} AND {share.text} AND {room.text}", [*share.values, *room.values]
-    if draft is not None:
-        plannable = is_plannable(operation, draft.fence)
-        holds, values = f"{holds} AND {plannable.text}", [*values, *plannable.values]
+    conditions = [share_left(operation.api_user_id, operation.tenant, now), queue_has_room(operation)]
+    if draft is None:
+        changes = [Statement(CLAIM, [sent.sent_at, sent.next_check_at, sent.id])]
+        conditions.append(Statement(STILL_OURS, [sent.id, sent.sent_at]))
+        before, otherwise = None, _nothing
+    else:  # nobody sees it as planned: it is journaled as sent
+        changes = []
+        conditions.append(is_plannable(operation, draft.fence))
+        before, otherwise = (draft.actor, [sent if word is operation else word for word in draft.words]), draft.journal
     return Claim(
-        changes=[Statement(CLAIM, [sent.sent_at, sent.next_check_at, sent.id])],
-        holds=Statement(holds, [sent.id, sent.sent_at, *values]),
+        changes=changes,
+        holds=Statement(
+            " AND ".join(condition.text for condition in conditions),
+            [value for condition in conditions for value in condition.values],
+        ),
         words=[attempt],
         claimed=Claimed(sent, attempt),
-        before=None if draft is None else (draft.actor, draft.words),
-        otherwise=(lambda: None) if draft is None else draft.journal,
+        before=before,
+        otherwise=otherwise,
     )
 
 
@@ -72,6 +79,10 @@ def settle_failure(operation: Operation, failure: Failure) -> None:
         upstream=failure.upstream,
         retry_after=failure.retry_after,
     )
+
+
+def _nothing() -> None:
+    """Where there is no other way to take: it stands in the journal already."""
 
 
 def _new_attempt(operation: Operation, number: int) -> Attempt:

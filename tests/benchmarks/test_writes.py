@@ -72,7 +72,7 @@ def test_a_proxied_create_against_the_same_call_made_straight(
     body = {"configId": config, "count": 1, "description": "straight"}
     ours, straight = [], []
     with httpx.Client() as http:
-        for _ in range(25):  # in turn, so that both see the same machine
+        for _ in range(100):  # in turn, so that both see the same machine, and long enough for its moods to pass
             token = server.sandbox.world.api_users[0].access_token or http.post(server.auth_url, json=login).json()
             headers = {"Authorization": f"Bearer {token}"}
             url = f"{server.api_url}/entitlements/vm/create"
