@@ -72,18 +72,19 @@ class Flight:
 
     def _send(self, *_: Any) -> None:
         server = self._driver.pgconn
-        server.enter_pipeline_mode()
+        if connection.in_atomic_block and server.transaction_status == TransactionStatus.IDLE:
+            self._steps, self._begun = [Step(b"BEGIN"), *self._steps], 1  # Django leaves that to its cursors
+        # Before anything is on its way: a value that can't be sent breaks nothing.
+        values = [self._adapters.dump_sequence(step.values, [PyFormat.TEXT] * len(step.values)) for step in self._steps]
         try:
-            if connection.in_atomic_block and server.transaction_status == TransactionStatus.IDLE:
-                self._steps, self._begun = [Step(b"BEGIN"), *self._steps], 1  # Django leaves that to its cursors
-            for step in self._steps:
+            server.enter_pipeline_mode()
+            for step, dumped in zip(self._steps, values, strict=True):
                 if step.new:
                     server.send_prepare(step.name, step.text)
-                values = self._adapters.dump_sequence(step.values, [PyFormat.TEXT] * len(step.values))
                 if step.name:
-                    server.send_query_prepared(step.name, values)
+                    server.send_query_prepared(step.name, dumped)
                 else:
-                    server.send_query_params(step.text, values)
+                    server.send_query_params(step.text, dumped)
             server.pipeline_sync()
             server.flush()
         except BaseException:

@@ -140,9 +140,11 @@ def test_values_come_back_as_they_went(own_database: OwnDatabase, settings: Any,
         assert back == value, kind
     [[(back,)]] = run(Statement("SELECT %s::jsonb->>'a'", [Jsonb({"a": "'\"\\%s"})]))
     assert back == "'\"\\%s"
-    with pytest.raises(DatabaseError):
-        run(Statement("SELECT %s::text", ["NUL \x00 inside"]))
-    assert run(Statement("SELECT %s::text", ["well"])) == [[("well",)]]
+    with transaction.atomic():
+        for impossible in ("NUL \x00 inside", object()):
+            with pytest.raises(DatabaseError):
+                run(Statement("SELECT %s::integer", [1]), Statement("SELECT %s::text", [impossible]))
+        assert run(Statement("SELECT %s::text", ["well"])) == [[("well",)]]
 
 
 def test_a_value_never_stands_in_a_statements_text(table: None) -> None:
