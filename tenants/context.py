@@ -30,12 +30,14 @@ NARROWED = "flexgate_narrowed"  # a narrowed token's role: the tenant's rights, 
 Standing = tuple[str, str, str, str, str]  # role, tenants, serials, configs, token
 NOBODY: Standing = ("none", "", "", "", "")
 # pg_temp last: a temporary table must never stand before one of ours.
-# A process that is stopped in the middle must not hold for ever what others wait for. What is prepared is looked up by a key
+# `OPEN_FOR`: a process that is stopped in the middle must not hold for ever what others wait for. What is prepared is looked up by a key
 # (tenants.prepared): to find out that its plan does not hang on the values would take PostgreSQL five plans.
 BECOME = """SELECT set_config('role', %s, true), set_config('flexgate.tenants', %s, true),
     set_config('flexgate.serials', %s, true), set_config('flexgate.configs', %s, true), set_config('flexgate.token', %s, true),
     set_config('search_path', 'public, pg_temp', true), set_config('plan_cache_mode', 'force_generic_plan', true),
-    set_config('idle_in_transaction_session_timeout', '2min', true)"""
+    set_config('idle_in_transaction_session_timeout', %s, true)"""
+OPEN_FOR, OPEN_BETWEEN_TRIPS = "2min", "15s"
+IMPATIENTLY = "SELECT set_config('lock_timeout', '2s', true)"
 
 _standing: ContextVar[Standing | None] = ContextVar("flexgate_standing", default=None)
 _address: ContextVar[str] = ContextVar("flexgate_address", default="")
@@ -94,11 +96,11 @@ def ask_together(*questions: Question, by_key: bool = False) -> list[list[Any]]:
     asked = list[Word]()
     for question in questions:
         asked += [
-            Statement(BECOME, _standing_of(question.actor)),
+            _become(_standing_of(question.actor)),
             Statement(question.statement, question.parameters),
         ]
     if connection.in_atomic_block:
-        asked.append(Statement(BECOME, _standing.get() or NOBODY))
+        asked.append(_become(_standing.get() or NOBODY))
     return _send(asked, by_key=by_key)[1 : 2 * len(questions) : 2]
 
 
@@ -119,8 +121,10 @@ def write_if(
     """
     if connection.in_atomic_block:
         return None
-    earlier = statements_of([Statement(BECOME, _standing_of(before[0])), *before[1]]) if before else []
-    asked = [*earlier, Statement(BECOME, _standing_of(actor)), *first]
+    asked = [Statement(IMPATIENTLY, [])]
+    if before is not None:
+        asked += statements_of([_become(_standing_of(before[0]), OPEN_BETWEEN_TRIPS), *before[1]])
+    asked += [_become(_standing_of(actor), OPEN_BETWEEN_TRIPS), *first]
     condition = Statement(f"SELECT {holds.text}", holds.values)
     try:
         with whole_transaction() as whole:
@@ -130,7 +134,8 @@ def write_if(
             [[it_holds]] = found[-1]
             if not it_holds:
                 return None
-            whole.commit(said)
+            if not whole.commit(said):
+                return None
     except OperationalError as error:
         if isinstance(error.__cause__, (LockNotAvailable, DeadlockDetected)):
             return None
@@ -141,6 +146,10 @@ def write_if(
 def _send(words: Sequence[Word], *, by_key: bool) -> list[list[Any]]:
     """The rows that each gave. Begins with a BECOME."""
     return run_together(_parts(words), by_key=by_key)
+
+
+def _become(standing: Standing, open_for: str = OPEN_FOR) -> Statement:
+    return Statement(BECOME, [*standing, open_for])
 
 
 def _parts(words: Sequence[Word], *, role: str = "") -> list[tuple[str, Statement]]:
@@ -169,7 +178,7 @@ def _standing_of(actor: Actor) -> Standing:
 
 def _set_standing(standing: Standing) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(BECOME, standing)
+        cursor.execute(BECOME, [*standing, OPEN_FOR])
 
 
 def current_request_id() -> str:

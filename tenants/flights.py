@@ -30,14 +30,12 @@ class Step:
 class Flight:
     """Statements under way. Until `land` nothing else may use this thread's connection.
 
-    What flies outside of a transaction is one, and is undone if any of it fails. `prepared` = the names that PostgreSQL knows since.
+    What flies outside of a transaction is one, and is undone if any of it fails. `known` is told what PostgreSQL has prepared since.
     """
 
-    def __init__(self, steps: Sequence[Step]) -> None:
-        connection.ensure_connection()
+    def __init__(self, steps: Sequence[Step], known: set[bytes]) -> None:
         connection.validate_no_broken_transaction()
-        self.prepared: list[bytes] = []
-        self._driver, self._steps = connection.connection, steps
+        self._driver, self._steps, self._known = connection.connection, steps, known
         self._adapters = Transformer(self._driver)
         self._begun, self._landed = 0, False
         send: Any = self._send
@@ -93,11 +91,10 @@ class Flight:
 
     def _receive(self) -> Iterator[PGresult]:
         server, poll = self._driver.pgconn, select.poll()
-        poll.register(server.socket, select.POLLIN)
         while True:
             while server.is_busy():
-                if server.flush():
-                    poll.modify(server.socket, select.POLLIN | select.POLLOUT)
+                unsent = server.flush()
+                poll.register(server.socket, select.POLLIN | select.POLLOUT if unsent else select.POLLIN)
                 poll.poll()
                 server.consume_input()
             result = server.get_result()
@@ -109,25 +106,25 @@ class Flight:
                 raise OperationalError("The connection to PostgreSQL was lost.")
 
     def _read(self, results: Iterator[PGresult]) -> list[list[Any]]:
-        found, failed = list[list[Any]](), None
+        given, failed = list[PGresult](), None
         for step in self._steps:
             if step.new:
-                result = next(results)
-                if result.status == ExecStatus.COMMAND_OK:
-                    self.prepared.append(step.name)
-                failed = failed or _error_of(result)
-            result = next(results)
-            failed = failed or _error_of(result)
-            rows = list[Any]()
-            if failed is None and result.status == ExecStatus.TUPLES_OK:
-                self._adapters.set_pgresult(result)
-                rows = self._adapters.load_rows(0, result.ntuples, tuple)
-            found.append(rows)
-        if failed is None:
-            failed = _error_of(next(results))  # a constraint that is looked at when it is committed
+                prepared = next(results)
+                if prepared.status == ExecStatus.COMMAND_OK:
+                    self._known.add(step.name)
+                failed = failed or _error_of(prepared)
+            given.append(next(results))
+            failed = failed or _error_of(given[-1])
+        failed = failed or _error_of(next(results))  # a constraint that is looked at when it is committed
         if failed is not None:
             raise failed
-        return found[self._begun :]
+        return [self._rows_of(result) for result in given[self._begun :]]
+
+    def _rows_of(self, result: PGresult) -> list[Any]:
+        if result.status != ExecStatus.TUPLES_OK:
+            return []
+        self._adapters.set_pgresult(result)
+        return self._adapters.load_rows(0, result.ntuples, tuple)
 
 
 def _error_of(result: PGresult) -> Exception | None:

@@ -33,8 +33,8 @@ def run_together(parts: Sequence[Part], *, by_key: bool) -> list[list[Any]]:
     `by_key` = all of them find what they are about by a key, so one plan is right for all values.
     """
     try:
-        return _unless_forgotten(lambda: _land(_take_off(parts))) if by_key else _run_as_text(parts)
-    except DatabaseError:
+        return _unless_forgotten(lambda: _take_off(parts).land()) if by_key else _run_as_text(parts)
+    except Exception:
         if not connection.in_atomic_block:
             _leave_if_lost()
         raise
@@ -55,8 +55,16 @@ class WholeTransaction:
         """The rows that each statement gave."""
         return _unless_forgotten(self._land)[1:]
 
-    def commit(self, parts: Sequence[Part]) -> None:
-        _land(_take_off([*parts, COMMIT]))
+    def commit(self, parts: Sequence[Part]) -> bool:
+        """False, and nothing is done, where PostgreSQL has forgotten a statement meanwhile."""
+        try:
+            _take_off([*parts, COMMIT]).land()
+        except DatabaseError as error:
+            if not isinstance(error.__cause__, FORGOTTEN):
+                raise
+            connection.close()
+            return False
+        return True
 
     def end(self) -> None:
         """Nothing stays open, and what was not committed is undone."""
@@ -72,7 +80,7 @@ class WholeTransaction:
 
     def _land(self) -> list[list[Any]]:
         flight, self._flight = self._flight or _take_off([BEGIN, *self._parts]), None
-        return _land(flight)
+        return flight.land()
 
 
 @contextmanager
@@ -100,6 +108,7 @@ def _unless_forgotten(fly: Callable[[], list[list[Any]]]) -> list[list[Any]]:
 
 
 def _take_off(parts: Sequence[Part | Step]) -> Flight:
+    connection.close_if_health_check_failed()  # as Django's cursors do; tenants.connections says how often that is
     connection.ensure_connection()
     known, new = _prepared.setdefault(connection.connection, set()), set[bytes]()
     steps = list[Step]()
@@ -113,15 +122,7 @@ def _take_off(parts: Sequence[Part | Step]) -> Flight:
             name = _name_of(statement.text, role)
         steps.append(Step(text, statement.values, name, new=bool(name) and name not in known and name not in new))
         new.add(name)
-    return Flight(steps)
-
-
-def _land(flight: Flight) -> list[list[Any]]:
-    known = _prepared[connection.connection]
-    try:
-        return flight.land()
-    finally:
-        known.update(flight.prepared)
+    return Flight(steps, known)
 
 
 def _run_as_text(parts: Sequence[Part]) -> list[list[Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from gateway.fortiflex.errors import LoginRefused, NotDone, NotSent, OutcomeUnknown
+from gateway.fortiflex.errors import LoginFailed, LoginRefused, NotSent, OutcomeUnknown
 from gateway.fortiflex.exchanging import exchange
 from gateway.fortiflex.wire import UnreadableError, decode_object, encode_object
 
@@ -30,7 +30,7 @@ class AccessToken:
 def log_in(
     http: httpx.Client, auth_url: str, *, username: str, password: str, client_id: str = CLIENT_ID, seconds: float = 30
 ) -> AccessToken:
-    """Password grant. LoginRefused for wrong credentials; NotDone if the endpoint can't be reached or read (a login changes nothing of ours)."""
+    """Password grant. LoginRefused for wrong credentials; NotSent or LoginFailed if the endpoint can't be reached or read: nothing is changed."""
     fields = {"username": username, "password": password, "client_id": client_id, "grant_type": "password"}
     return _read_token(_post(http, auth_url, fields, seconds=seconds))
 
@@ -57,28 +57,30 @@ def _post(http: httpx.Client, url: str, fields: dict[str, str], *, seconds: floa
         made, _ = exchange(http, url, path="oauth", body=encode_object(fields), headers=headers, seconds=seconds)
     except (NotSent, OutcomeUnknown) as error:
         # The exchange holds the password: neither it nor the error that carries it may travel on.
-        raise (NotSent if isinstance(error, NotSent) else NotDone)(f"The login did not come through: {error}") from None
+        raise (NotSent if isinstance(error, NotSent) else LoginFailed)(
+            f"The login did not come through: {error}"
+        ) from None
     http_status = made.http_status or 0
     if 300 <= http_status < 400:
         raise LoginRefused("The token URL redirects; enter it whole, with its trailing slash.")
     try:
         answer = decode_object(made.body) if made.body.strip() else {}
     except UnreadableError as error:
-        raise NotDone(f"The token endpoint answered HTTP {http_status} and no JSON.") from error
+        raise LoginFailed(f"The token endpoint answered HTTP {http_status} and no JSON.") from error
     if http_status in {400, 401, 403} or (http_status == 200 and answer.get("error")):
         said = str(
             answer.get("error_description") or answer.get("message") or answer.get("error") or f"HTTP {http_status}"
         )
         raise LoginRefused(f"The login was refused: {said}")
     if http_status != 200:
-        raise NotDone(f"The token endpoint answered HTTP {http_status}.")
+        raise LoginFailed(f"The token endpoint answered HTTP {http_status}.")
     return answer
 
 
 def _read_token(answer: dict[str, Any]) -> AccessToken:
     value = answer.get("access_token")
     if not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value:
-        raise NotDone("The token endpoint answered without an access token.")
+        raise LoginFailed("The token endpoint answered without an access token.")
     life = answer.get("expires_in")
     seconds = DEFAULT_LIFE
     if isinstance(life, int) and not isinstance(life, bool) and 0 < life <= LONGEST_LIFE:

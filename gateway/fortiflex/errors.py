@@ -28,6 +28,10 @@ class LoginRefused(NotDone):
     """The token endpoint refused the API user (wrong password, missing permission)."""
 
 
+class LoginFailed(NotDone):
+    """The token endpoint can't be reached or read. It says nothing about the call that the login was for."""
+
+
 class Rejected(NotDone):
     """FortiFlex answered with its envelope and refused. `upstream_message` is Fortinet's own text: for the operator's eyes."""
 

@@ -38,7 +38,6 @@ RECORD = """
     WHERE api_user_id = %s AND at = %s
 """
 NEVER_MADE = "DELETE FROM gateway_upstreamcall WHERE api_user_id = %s AND at = %s"
-IMPATIENTLY = f"SELECT set_config('lock_timeout', '{CLAIM_SECONDS}s', true)"
 FREE = f"""
     EXISTS (SELECT 1 FROM gateway_upstreamlane WHERE api_user_id = %s AND coalesce(held_until <= %s, true)
         AND coalesce(closed_until <= %s, true) AND failures < %s)
@@ -125,7 +124,7 @@ def take_free_lane(
     found = write_if(
         GATE,
         before=also.before,
-        first=[Statement(IMPATIENTLY, []), Statement(LOCK, [api_user.id]), *also.changes],
+        first=[Statement(LOCK, [api_user.id]), *also.changes],
         holds=Statement(f"{FREE} AND {also.holds.text}", [*free, *also.holds.values]),
         words=[
             *also.words,
@@ -133,7 +132,7 @@ def take_free_lane(
             _announcement(api_user.id, asker, held_until),
         ],
     )
-    return instance_of(UpstreamLane, found[1][0]) if found else None
+    return instance_of(UpstreamLane, found[0][0]) if found else None
 
 
 def announce_request(api_user_id: UUID, asker: Asker, held_until: datetime, *, made: CallRecord | None) -> None:

@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 from gateway.fortiflex.client import FortiFlexClient
-from gateway.fortiflex.errors import FortiFlexError, LoginRefused, NotSent, RateLimited, Rejected
+from gateway.fortiflex.errors import FortiFlexError, LoginFailed, LoginRefused, NotSent, RateLimited, Rejected
 from gateway.fortiflex.records import Exchange, PointsTotal
 from gateway.models import ApiUser, PointsFetch
 from tenants import clock
@@ -38,12 +38,12 @@ class Asked:
 
 
 def fetch_points(client: FortiFlexClient, asked: Asked, *, purpose: str) -> Fetched:
-    """One call of entitlements/points. Raises NotSent, LoginRefused and RateLimited (nothing was learnt); all else is kept and returned."""
+    """One call of entitlements/points. Raises NotSent, LoginRefused, LoginFailed and RateLimited: nothing was learnt. All else is kept."""
     try:
         answer = client.fetch_points(
             first=asked.first, last=asked.last, account_id=asked.account_id, program_serial=asked.program_serial
         )
-    except (NotSent, LoginRefused, RateLimited):
+    except (NotSent, LoginRefused, LoginFailed, RateLimited):
         raise
     except FortiFlexError as error:
         # HTTP 400 may mean "nothing consumed" [third party]: neither zero nor a gap, so it is kept as what it is (reference 5.5).

@@ -48,7 +48,7 @@ def pull_points(
 ) -> PullReport:
     """Read what is missing or may have changed, up to yesterday. With `first` or `last`, every day of that range is read again.
 
-    Raises NotSent, LoginRefused or RateLimited when the gate stays shut; what was read by then is stored.
+    Raises NotSent, LoginRefused, LoginFailed or RateLimited when the gate stays shut; what was read by then is stored.
     """
     ensure_flipped()
     client = client or client_for(api_user, interactive=False)

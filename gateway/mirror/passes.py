@@ -13,7 +13,7 @@ from django.db import DataError, IntegrityError
 
 from gateway.catalogue import refresh_catalogue
 from gateway.fortiflex.client import FortiFlexClient
-from gateway.fortiflex.errors import FortiFlexError, LoginRefused, NotSent, OutcomeUnknown, RateLimited
+from gateway.fortiflex.errors import FortiFlexError, LoginFailed, LoginRefused, NotSent, OutcomeUnknown, RateLimited
 from gateway.mirror.accounts import ListedConfigs, find_accounts, store_account
 from gateway.mirror.balances import is_balance_due, store_balance
 from gateway.mirror.configs import apply_programs
@@ -35,7 +35,7 @@ CONFIGS_LIFE = timedelta(
 )  # a pass over thousands of accounts takes hours: configs are not applied older than this
 MOST_UNANSWERED = 2  # in a row; then FortiFlex itself is unwell, and each further question would cost an error more
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-STOPS = (NotSent, LoginRefused, RateLimited)  # nothing more can be asked now, whatever it is about
+STOPS = (NotSent, LoginRefused, LoginFailed, RateLimited)  # nothing more can be asked now, whatever it is about
 Progress = Callable[[str], None]
 T = TypeVar("T")
 

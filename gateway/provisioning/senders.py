@@ -17,7 +17,7 @@ from gateway.models import Operation
 from gateway.operations import JOURNAL, leave_to_worker, lock_planned
 from gateway.provisioning.closing import read_operation
 from gateway.provisioning.drafts import Draft
-from gateway.provisioning.sending import send_operation, start_at_once
+from gateway.provisioning.sending import close_unsent, send_operation, start_at_once
 from tenants.connections import trust_connection
 from tenants.context import acting_as
 
@@ -59,15 +59,21 @@ def send_within(operation: Operation, seconds: float, *, draft: Draft | None = N
 def _submit(job: Callable[[], Operation], turn: Turn | None) -> "Future[Operation]":
     try:
         return _senders().submit(job)
-    except BaseException:  # the process ends: what is not on the wire yet must not keep the lane
+    except BaseException:
         if turn is not None:
-            turn.give_back()
+            close_unsent(turn)
         raise
 
 
 def _send(operation: Operation, seconds: float, turn: Turn | None) -> Operation:
-    close_old_connections()
-    trust_connection()
+    try:
+        close_old_connections()
+        trust_connection()
+    except BaseException:
+        leave_waiting_room(operation.tenant_id)
+        if turn is not None:
+            close_unsent(turn)
+        raise
     try:
         return send_operation(operation, wait_seconds=seconds, turn=turn)
     finally:

@@ -39,6 +39,13 @@ def start_at_once(operation: Operation, *, draft: Draft | None = None) -> Turn |
     )
 
 
+def close_unsent(turn: Turn) -> None:
+    """What was claimed by `start_at_once` and can't be sent, as where the process ends: not done, and the lane is free."""
+    claimed: Claimed = turn.claimed
+    with turn.held():
+        close_not_done(claimed.operation, claimed.attempt, NotSent("The process could not send it."), turn)
+
+
 def send_operation(
     operation: Operation, *, wait_seconds: float = INTERACTIVE_WAIT, turn: Turn | None = None
 ) -> Operation:

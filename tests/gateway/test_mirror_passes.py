@@ -13,9 +13,20 @@ from django.core.management import CommandError, call_command
 from gateway import upstream
 from gateway.fortiflex.errors import FortiFlexError
 from gateway.mirror import PassUnderWay, hold, sync_api_user
-from gateway.models import ApiUser, Assignment, Config, Entitlement, Placement, Program, ProgramAccount, Refusal
+from gateway.models import (
+    ApiUser,
+    Assignment,
+    Config,
+    Entitlement,
+    Placement,
+    Program,
+    ProgramAccount,
+    Refusal,
+    UpstreamLane,
+)
 from gateway.ownership import forget_day
 from gateway.sandbox import SandboxTransport
+from gateway.sandbox.faults import Kind
 from gateway.tasks import sync_one
 from tenants import clock
 from tenants.context import acting_as
@@ -202,6 +213,31 @@ def test_a_lost_answer_is_asked_for_again_at_once_and_twice_lost_waits(
         world.sandbox.plan_fault("entitlements/list", "cut_json")
         world.sync()
         assert watched.lists() == expected
+
+
+@pytest.mark.parametrize("failure", ["cut", "http_500", "html"])
+def test_a_login_that_did_not_come_through_puts_no_question_off(
+    world: SandboxWorld, watched: WatchedTransport, failure: Kind
+) -> None:
+    world.sync()
+    serial = world.sandbox.create_vm(world.config_id)[0]
+    for question in ("programs/list", "configs/list", "entitlements/list"):
+
+        def end_session(path: str, _: Any, question: str = question) -> None:
+            if path == question:
+                world.sandbox.world.api_users[0].access_token = "of another login"
+
+        watched.before = end_session
+        world.sandbox.plan_fault("oauth/token", failure)
+        with pytest.raises(FortiFlexError):
+            world.sync()
+        watched.before = lambda path, body: None
+        with acting_as(SETUP):
+            assert not Refusal.objects.exists()
+            UpstreamLane.objects.update(failures=0, closed_until=None, closed_reason="")
+    world.sync()
+    with acting_as(SETUP):
+        assert Entitlement.objects.filter(serial_number=serial).exists()
 
 
 def test_an_upstream_that_answers_nothing_is_not_asked_on_and_on(

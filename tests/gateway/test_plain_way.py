@@ -10,8 +10,9 @@ from django.contrib.auth.models import User
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
+from gateway.gate import waiting
 from gateway.models import ApiUser, Attempt, Entitlement, Operation, UpstreamCall, UpstreamLane, UpstreamTurn
-from gateway.provisioning import closing
+from gateway.provisioning import closing, senders
 from gateway.provisioning.sending import send_operation
 from gateway.reconciliation import reconcile_operations
 from tenants import clock
@@ -319,6 +320,31 @@ def test_a_refusal_that_comes_after_the_callers_time_is_told_all_the_same(
         let_go.set()
         holder.join()
     assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
+
+
+@pytest.mark.parametrize("place", ["_senders", "trust_connection"])
+def test_what_no_thread_can_send_ends_as_not_done(
+    people: People, world: SandboxWorld, config: int, settings: Any, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """As where a process ends: it was claimed, and never on the wire."""
+    settings.FLEXGATE_WAITING_THREADS = 8
+
+    def fail() -> None:
+        raise RuntimeError("no more threads are started")
+
+    sent = len(world.calls_of("entitlements/vm/create"))
+    with monkeypatch.context() as broken:
+        broken.setattr(senders, place, fail)
+        assert create(people, config).status_code == 500
+    with acting_as(SETUP):
+        row, lane = Operation.objects.order_by("-id")[0], UpstreamLane.objects.get()
+        assert (row.state, row.error["code"], lane.holder) == ("failed", "upstream_unavailable", None)
+        assert Attempt.objects.get(operation=row).outcome == "notsent"
+        assert not UpstreamCall.objects.filter(outcome="").exists()
+    assert not waiting._inside
+    assert len(world.calls_of("entitlements/vm/create")) == sent
+    settings.FLEXGATE_WAITING_THREADS = 0
+    assert create(people, config).status_code == 201
 
 
 def test_a_superuser_who_cancels_is_told_so(people: People, config: int) -> None:

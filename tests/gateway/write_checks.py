@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 APPEARS_IN_TIME = 180  # FLEXGATE_SETTLE_SECONDS: what FortiFlex shows later than this is a late arrival, and listed
 NOT_ON_THE_WIRE = {"notsent", "gateclosed"}
-NOT_DONE = NOT_ON_THE_WIRE | {"notdone", "rejected", "ratelimited", "tokenrejected", "loginrefused"}
+NOT_DONE = NOT_ON_THE_WIRE | {"notdone", "rejected", "ratelimited", "tokenrejected", "loginrefused", "loginfailed"}
 HARMLESS = {0, "success", "refuse"}  # a connection that was refused never reached FortiFlex
 
 

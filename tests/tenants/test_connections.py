@@ -6,6 +6,7 @@ from django.db import OperationalError, close_old_connections, connection, conne
 from tenants import connections as ours
 from tenants.connections import trust_connection
 from tests.databases import OwnDatabase
+from tests.people import make_people
 
 
 def begin_request() -> None:
@@ -36,6 +37,15 @@ def test_a_dead_connection_is_found_by_the_next_look(
     monkeypatch.setattr(ours, "LOOK_AGAIN", 0.0)
     begin_request()
     assert ask() != first
+
+
+def test_what_goes_in_one_trip_looks_too(own_database: OwnDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = make_people()
+    assert people.acme.get("operations").status_code == 200
+    end_connection(ask())
+    monkeypatch.setattr(ours, "LOOK_AGAIN", 0.0)
+    close_old_connections()
+    assert people.acme.get("operations").status_code == 200
 
 
 def test_a_connection_that_died_since_the_last_look_fails_one_request(own_database: OwnDatabase) -> None:

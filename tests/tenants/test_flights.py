@@ -1,6 +1,7 @@
 """Statements in one round trip: what they give, what of them stands when one fails, and a connection that is fit for the next."""
 
 import datetime
+import time
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
@@ -173,7 +174,7 @@ def test_who_is_interrupted_while_it_waits_leaves_no_connection_half_read(
 ) -> None:
     connection.ensure_connection()
     before = connection.connection
-    flight = Flight([Step(b"SELECT pg_sleep(0.2)")])
+    flight = Flight([Step(b"SELECT pg_sleep(0.2)")], set())
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -185,3 +186,25 @@ def test_who_is_interrupted_while_it_waits_leaves_no_connection_half_read(
     assert before.closed
     connections.close_all()
     assert run(Statement("SELECT %s::integer", [1])) == [[(1,)]]
+
+
+def test_a_large_value_arrives_and_waiting_costs_no_cpu(own_database: OwnDatabase) -> None:
+    """More than a socket holds at once."""
+    started = time.thread_time()
+    found = run(Statement("SELECT length(%s::text)", ["x" * 30_000_000]), Statement("SELECT pg_sleep(%s)", [3]))
+    assert found[0] == [(30_000_000,)]
+    assert time.thread_time() - started < 1.5
+
+
+def test_what_was_prepared_by_one_that_was_given_up_is_known(table: None) -> None:
+    connection.close()
+    with pytest.raises(ZeroDivisionError):
+        run_whole(Statement("SELECT %s::integer", [1]), meanwhile=lambda: 1 // 0)
+    with transaction.atomic():  # here it could not be healed by another connection
+        assert run(Statement("SELECT %s::integer", [2])) == [[(2,)]]
+
+
+def test_a_value_that_can_not_be_written_down_breaks_nothing(own_database: OwnDatabase) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        run(Statement("SELECT %s::text", ["a\ud800b"]))
+    assert run(Statement("SELECT %s::text", ["well"])) == [[("well",)]]

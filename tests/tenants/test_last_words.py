@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import ProgrammingError, connection, connections, transaction
 
 from tenants.actors import system
@@ -12,7 +13,7 @@ from tenants.audit import AuditNote, record_audit, record_audits
 from tenants.context import Question, acting_as, ask_as, ask_together, write_if
 from tenants.last_words import write_last
 from tenants.models import AuditEntry, Tenant
-from tenants.prepared import run_together
+from tenants.prepared import WholeTransaction, run_together
 from tenants.rows import AT_ONCE, Statement, change_of
 from tests.databases import OwnDatabase
 from tests.people import SETUP, People, make_people
@@ -150,6 +151,33 @@ def test_a_connection_that_has_forgotten_what_was_prepared_is_replaced(own_datab
         cursor.execute("DEALLOCATE ALL")
     assert ask_as(*asked, by_key=True) == [("acme",)]
     assert connection.connection.autocommit
+
+
+def test_what_was_forgotten_between_the_trips_is_the_longer_ways_matter(
+    crowd: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land = WholeTransaction.land
+
+    def land_and_forget(whole: WholeTransaction) -> Any:
+        found = land(whole)
+        with connection.cursor() as cursor:
+            cursor.execute("DEALLOCATE ALL")
+        return found
+
+    assert write_name("First", if_called="Globex Corp")
+    monkeypatch.setattr(WholeTransaction, "land", land_and_forget)
+    done = write_name("Second", if_called="Globex Corp")
+    monkeypatch.undo()
+    named = settings.FLEXGATE_PREPARED_STATEMENTS
+    assert (done is None) is named
+    assert People.tenant("acme").name == ("First" if named else "Second")
+    assert write_name("Third", if_called="Globex Corp")
+
+
+def test_a_process_that_is_stopped_between_the_trips_frees_the_rows_soon(crowd: People) -> None:
+    open_for = Statement("SELECT current_setting('idle_in_transaction_session_timeout')", [])
+    assert write_if(SETUP, first=[open_for], holds=Statement("true", []), words=[]) == [[("15s",)]]
+    assert ask_as(SETUP, open_for.text, []) == [("2min",)]
 
 
 def test_a_statement_that_is_wrong_says_so_each_time(own_database: OwnDatabase) -> None:

@@ -21,6 +21,7 @@ from gateway.fortiflex.client import FortiFlexClient
 from gateway.fortiflex.days import billing_day_at, days_between, month_bounds, parse_wire_day, parse_wire_time
 from gateway.fortiflex.errors import (
     FortiFlexError,
+    LoginFailed,
     LoginRefused,
     NotDone,
     NotSent,
@@ -200,7 +201,7 @@ def test_a_busy_token_endpoint_is_no_wrong_password(http_status: int) -> None:
     )
     with pytest.raises(NotDone) as caught:
         log_in(http, AUTH, username="u", password="p")
-    assert type(caught.value) is NotDone
+    assert type(caught.value) is LoginFailed
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=0, max_value=10**9))
