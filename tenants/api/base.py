@@ -3,10 +3,9 @@
 import functools
 import hashlib
 import re
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from rest_framework import serializers
@@ -15,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from tenants.actors import Actor, ActorKind
+from tenants.api.known_fields import parameters_of, serializer_with_fields, unknown_fields
 from tenants.authentication import not_authenticated
 from tenants.bodies import MOST_NAMED, dump_json
 from tenants.context import acting_as
@@ -23,7 +23,6 @@ from tenants.problems import Problem, invalid
 from tenants.refusals import record_refusal
 
 # `seen_at` changes with every sync though nothing else did. A quotation mark inside a value is escaped, so this finds members alone.
-_kept = threading.local()
 NOT_IN_ETAG = re.compile(rb'"seen_at":(?:null|"(?:[^"\\]|\\.)*")')
 
 
@@ -100,8 +99,8 @@ class ApiView(APIView):
     def read_body(self, serializer_class: type[serializers.Serializer[Any]]) -> dict[str, Any]:
         """The checked body. Problem `invalid` with a pointer for every unknown, missing or wrong field."""
         body = self.request.data
-        serializer = _serializer_with_fields(serializer_class, body)
-        unknown = list(islice(_unknown_fields(serializer, body), MOST_NAMED))
+        serializer = serializer_with_fields(serializer_class, body)
+        unknown = list(islice(unknown_fields(serializer, body), MOST_NAMED))
         if unknown:
             raise Problem(
                 "invalid",
@@ -116,7 +115,7 @@ class ApiView(APIView):
     ) -> dict[str, Any]:
         """The checked query parameters; with `paged` also `limit` and `cursor`. Unknown or repeated ones are refused."""
         given = self.request.query_params
-        known, may_be_empty = _parameters_of(serializer_class)
+        known, may_be_empty = parameters_of(serializer_class)
         serializer = None
         if serializer_class is not None and not (may_be_empty and known.isdisjoint(given)):
             serializer = serializer_class(data=given.dict())
@@ -201,45 +200,6 @@ def etag_of(data: Any) -> str:
 
 def _etag_of_body(body: bytes) -> str:
     return f'W/"{hashlib.sha256(NOT_IN_ETAG.sub(b"", body)).hexdigest()[:32]}"'
-
-
-def _serializer_with_fields(serializer_class: type[serializers.Serializer[Any]], body: Any) -> Any:
-    """A serializer of `body` with the fields of this thread's first one: to copy them takes longer than to check what they describe.
-
-    They know neither request nor body; what depends on those is checked by the verbs.
-    """
-    kept = cast(dict[Any, Any], vars(_kept))
-    if serializer_class not in kept:
-        kept[serializer_class] = serializer_class().fields
-    serializer = serializer_class(data=body)
-    serializer.__dict__["fields"] = kept[serializer_class]
-    return serializer
-
-
-@functools.cache
-def _parameters_of(serializer_class: type[serializers.Serializer[Any]] | None) -> tuple[frozenset[str], bool]:
-    """The names that a query may have, and whether none of them need be there: then an empty query needs no serializer at all."""
-    fields = serializer_class().fields if serializer_class is not None else {}
-    optional = all(not field.required and field.default is serializers.empty for field in fields.values())
-    return frozenset(fields), optional and not _checks_more(serializer_class)
-
-
-def _checks_more(serializer_class: type[serializers.Serializer[Any]] | None) -> bool:
-    """Whether it looks at more than each field by itself."""
-    return serializer_class is not None and "validate" in vars(serializer_class)
-
-
-def _unknown_fields(serializer: Any, body: Any, pointer: str = "") -> Iterator[str]:
-    """Pointers to what no serializer knows, at any depth; values of the wrong type are for the serializer itself."""
-    if isinstance(serializer, (serializers.ListSerializer, serializers.ListField)) and isinstance(body, list):
-        for index, item in enumerate(body):
-            yield from _unknown_fields(serializer.child, item, f"{pointer}/{index}")
-    elif isinstance(serializer, serializers.Serializer) and isinstance(body, Mapping):
-        for name in sorted(body):
-            if name not in serializer.fields:
-                yield f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"
-            else:
-                yield from _unknown_fields(serializer.fields[name], body[name], f"{pointer}/{name}")
 
 
 def _etags(header: str) -> set[str]:
