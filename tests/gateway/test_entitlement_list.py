@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from gateway.days import today
 from gateway.entitlement_list import find_entitlements
 from gateway.models import Entitlement, ProgramAccount
 from tenants import clock
@@ -26,7 +27,7 @@ def serials(people: People, world: SandboxWorld) -> list[str]:
     found += world.sandbox.create_vm(world.add_config("big", ENT_4))
     world.sandbox.create_vm(world.config_id)
     world.sync()
-    give(found, "acme", clock.now().date() - timedelta(days=3))
+    give(found, "acme", today() - timedelta(days=3))
     with acting_as(SETUP):
         for serial, text, labels in zip(found, TEXTS, LABELS, strict=True):
             Entitlement.objects.filter(pk=serial).update(description=text, labels=labels)
@@ -138,7 +139,7 @@ def test_a_search_does_not_reach_from_one_text_into_the_next(people: People, ser
 
 def test_a_person_of_two_tenants_reads_both_and_the_tokens_of_one(people: People, serials: list[str]) -> None:
     acme, globex = People.tenant("acme").id, People.tenant("globex").id
-    give([serials[1]], "globex", clock.now().date() - timedelta(days=3))
+    give([serials[1]], "globex", today() - timedelta(days=3))
     with acting_as(SETUP):
         Entitlement.objects.update(token="ABC", labels={"site": "Bonn"}, description="same")
     person = Actor(

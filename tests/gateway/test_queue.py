@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from gateway.days import today
 from gateway.fortiflex.errors import OutcomeUnknown
 from gateway.gate import Asker, GateClosed, Standing, Why, take_turn
 from gateway.gate.limits import Counts, count_calls, full_window, limits_of
@@ -136,7 +137,7 @@ def plan_stops(people: People, place: SandboxWorld, number: int, slug: str, who:
 
     serials = place.sandbox.create_vm(place.config_id, count=number, skipPending=True)
     place.sync()
-    give(serials, slug, clock.now().date())
+    give(serials, slug, today())
     made = [who.post(f"entitlements/{serial}/stop", Prefer="respond-async").json()["operation"] for serial in serials]
     assert {row["state"] for row in made} == {"planned"}
     assert [row["position"] for row in made] == list(range(1, number + 1))

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import time_machine
 
+from gateway.days import today
 from gateway.models import Assignment, Entitlement, Operation
 from gateway.reconciliation import reconcile_operations
 from gateway.sandbox.faults import Kind
@@ -201,7 +202,7 @@ def test_a_person_names_what_a_creation_made_and_nothing_that_is_somebodys(peopl
     ]
     [made, other] = world.sandbox.create_vm(world.config_id, count=2)
     world.sync()
-    give([other], "globex", clock.now().date())
+    give([other], "globex", today())
     body = {"done": True, "reason": "seen in the portal", "entitlements": [other]}
     refused = people.operator.post(f"operations/{operation['id']}/resolve", body)
     assert [error["pointer"] for error in refused.json()["errors"]] == ["/entitlements/0"]

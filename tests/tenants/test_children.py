@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gateway.days import today
 from tenants import clock
 from tenants.context import acting_as
 from tenants.models import AuditEntry, Token
@@ -173,7 +174,7 @@ def two(people: People, world: SandboxWorld) -> tuple[str, str, int]:
     """Two serials of acme's: the first under its own config, the second under the catalogue's."""
     second = world.sandbox.create_vm(world.config_id, skipPending=True)[0]
     world.sync()
-    give([second], "acme", clock.now().date())
+    give([second], "acme", today())
     parameters = [{"id": key, "value": value} for key, value in ENT_2]
     body = {"program": PROGRAM, "name": "own", "product_type_id": 1, "parameters": parameters}
     config = people.acme.post("configs", body).json()["config"]["id"]
@@ -234,7 +235,7 @@ def test_a_foreign_serial_can_not_be_named_and_answers_like_an_unknown_one(
 
 def test_a_serial_that_was_handed_over_is_out_of_every_tokens_reach(people: People, two: tuple[str, str, int]) -> None:
     narrow = make(people.acme, entitlements=[two[1]])
-    give([two[1]], "globex", clock.now().date())
+    give([two[1]], "globex", today())
     assert serials_of(narrow) == []
     assert narrow.get(f"entitlements/{two[1]}").status_code == 404
 
