@@ -34,9 +34,11 @@ NOBODY: Standing = ("none", "", "", "", "")
 # (tenants.prepared): to find out that its plan does not hang on the values would take PostgreSQL five plans.
 BECOME = """SELECT set_config('role', %s, true), set_config('flexgate.tenants', %s, true),
     set_config('flexgate.serials', %s, true), set_config('flexgate.configs', %s, true), set_config('flexgate.token', %s, true),
-    set_config('search_path', 'public, pg_temp', true), set_config('plan_cache_mode', 'force_generic_plan', true),
-    set_config('idle_in_transaction_session_timeout', %s, true)"""
+    set_config('search_path', 'public, pg_temp', true), set_config('idle_in_transaction_session_timeout', %s, true),
+    set_config('plan_cache_mode', %s, true)"""
 OPEN_FOR, OPEN_BETWEEN_TRIPS = "2min", "15s"
+# For what is found by a key alone: functions and triggers would plan by it, too.
+PLANNED_ONCE, PLANNED_AS_EVER = "force_generic_plan", "auto"
 IMPATIENTLY = "SELECT set_config('lock_timeout', '2s', true)"
 
 _standing: ContextVar[Standing | None] = ContextVar("flexgate_standing", default=None)
@@ -96,7 +98,7 @@ def ask_together(*questions: Question, by_key: bool = False) -> list[list[Any]]:
     asked = list[Word]()
     for question in questions:
         asked += [
-            _become(_standing_of(question.actor)),
+            _become(_standing_of(question.actor), plans=PLANNED_ONCE if by_key else PLANNED_AS_EVER),
             Statement(question.statement, question.parameters),
         ]
     if connection.in_atomic_block:
@@ -123,8 +125,8 @@ def write_if(
         return None
     asked = [Statement(IMPATIENTLY, [])]
     if before is not None:
-        asked += statements_of([_become(_standing_of(before[0]), OPEN_BETWEEN_TRIPS), *before[1]])
-    asked += [_become(_standing_of(actor), OPEN_BETWEEN_TRIPS), *first]
+        asked += statements_of([_become(_standing_of(before[0]), OPEN_BETWEEN_TRIPS, PLANNED_ONCE), *before[1]])
+    asked += [_become(_standing_of(actor), OPEN_BETWEEN_TRIPS, PLANNED_ONCE), *first]
     condition = Statement(f"SELECT {holds.text}", holds.values)
     try:
         with whole_transaction() as whole:
@@ -148,8 +150,8 @@ def _send(words: Sequence[Word], *, by_key: bool) -> list[list[Any]]:
     return run_together(_parts(words), by_key=by_key)
 
 
-def _become(standing: Standing, open_for: str = OPEN_FOR) -> Statement:
-    return Statement(BECOME, [*standing, open_for])
+def _become(standing: Standing, open_for: str = OPEN_FOR, plans: str = PLANNED_AS_EVER) -> Statement:
+    return Statement(BECOME, [*standing, open_for, plans])
 
 
 def _parts(words: Sequence[Word], *, role: str = "") -> list[tuple[str, Statement]]:
@@ -178,7 +180,7 @@ def _standing_of(actor: Actor) -> Standing:
 
 def _set_standing(standing: Standing) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(BECOME, [*standing, OPEN_FOR])
+        cursor.execute(BECOME, [*standing, OPEN_FOR, PLANNED_AS_EVER])
 
 
 def current_request_id() -> str:
