@@ -3,13 +3,14 @@
 psycopg's own pipelines do the same with more work for every statement than PostgreSQL has with most of ours.
 """
 
+import contextlib
 import functools
 import select
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
+from django.db import DatabaseError, connection
 from psycopg import OperationalError
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
@@ -63,10 +64,8 @@ class Flight:
     def give_up(self) -> None:
         """Land, whatever comes of it: somebody failed meanwhile, and the connection is needed."""
         if not self._landed:
-            try:
+            with contextlib.suppress(DatabaseError):  # what failed first is told already
                 self.land()
-            except Exception:  # noqa: BLE001 - told of already by what failed first
-                self._landed = True
 
     def _send(self, *_: Any) -> None:
         server = self._driver.pgconn
