@@ -37,9 +37,10 @@ BECOME = """SELECT set_config('role', %s, true), set_config('flexgate.tenants', 
     set_config('search_path', 'public, pg_temp', true), set_config('idle_in_transaction_session_timeout', %s, true),
     set_config('plan_cache_mode', %s, true)"""
 OPEN_FOR, OPEN_BETWEEN_TRIPS = "2min", "15s"
+PATIENCE = "2s"  # with a row that somebody else has locked, while others wait for us
 # For what is found by a key alone: functions and triggers would plan by it, too.
 PLANNED_ONCE, PLANNED_AS_EVER = "force_generic_plan", "auto"
-IMPATIENTLY = "SELECT set_config('lock_timeout', '2s', true)"
+IMPATIENTLY = f"SELECT set_config('lock_timeout', '{PATIENCE}', true)"
 
 _standing: ContextVar[Standing | None] = ContextVar("flexgate_standing", default=None)
 _address: ContextVar[str] = ContextVar("flexgate_address", default="")

@@ -13,19 +13,18 @@ from gateway.gate.records import GATE, SILENT_AFTER, CallRecord
 from gateway.models import ApiUser, UpstreamLane
 from tenants import clock
 from tenants.actors import Actor
-from tenants.context import current_request_id, write_if
+from tenants.context import OPEN_BETWEEN_TRIPS, PATIENCE, current_request_id, write_if
 from tenants.last_words import Word, write_last
 from tenants.rows import Statement, columns_of, instance_of, write_together
 
-CLAIM_SECONDS = 2
-IDLE_SECONDS = 15  # a process that is stopped in the middle of a claim gives the lane's row free
 LOCK = f"SELECT {columns_of(UpstreamLane, 'lane')} FROM gateway_upstreamlane lane WHERE api_user_id = %s FOR UPDATE"  # noqa: S608
 # A statement of its own: it must see what was written while the row's lock was waited for. From here on nothing is waited for long:
-# what a claim wants may be held by a transaction that takes its time, and the lane is no place to wait for that.
+# what a claim wants may be held by a transaction that takes its time, and the lane is no place to wait for that. A process that is stopped
+# in the middle of a claim gives the lane's row free.
 LOOK = f"""
     SELECT {COUNTED}, EXISTS (
         SELECT 1 FROM gateway_upstreamturn WHERE api_user_id = %s AND alive_until > %s
-    ), set_config('lock_timeout', '{CLAIM_SECONDS}s', true) || set_config('idle_in_transaction_session_timeout', '{IDLE_SECONDS}s', true)
+    ), set_config('lock_timeout', '{PATIENCE}', true) || set_config('idle_in_transaction_session_timeout', '{OPEN_BETWEEN_TRIPS}', true)
     FROM gateway_upstreamcall WHERE api_user_id = %s AND at > %s
 """  # noqa: S608 - constants
 ANNOUNCE = """

@@ -90,7 +90,8 @@ def test_reads_while_64_writes_are_open(acme: httpx.Client, server: SandboxServe
     def read() -> None:
         assert acme.get("entitlements?limit=100").status_code == 200
 
-    with ThreadPoolExecutor(64) as pool:  # every thread of the process stands, with its connection: what is compared is one process
+    # First of all every thread of the process with its connection: what is compared is one process.
+    with ThreadPoolExecutor(64) as pool:
         list(pool.map(lambda _: read(), range(10 * 64)))
     idle = milliseconds_of(read, times=200)
     server.sandbox.plan_fault("entitlements/vm/create", "timeout", when="after")
