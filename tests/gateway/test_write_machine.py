@@ -48,7 +48,7 @@ class WriteMachine(RuleBasedStateMachine):
         finally:
             self.world.close()
 
-    @rule(wish=wishes("create", "create", "register", "order cloud", "make config"))
+    @rule(wish=wishes("create", "create by drop-in", "register", "order cloud", "make config"))
     def make(self, wish: Wish) -> None:
         self.world.ask(wish)
 
@@ -56,7 +56,7 @@ class WriteMachine(RuleBasedStateMachine):
     def change(self, wish: Wish) -> None:
         self.world.ask(wish)
 
-    @rule(wish=wishes("stop", "reactivate", "end", "describe", "change config"))
+    @rule(wish=wishes("stop", "reactivate", "end", "describe", "change config", "switch by drop-in"))
     def change_more(self, wish: Wish) -> None:
         self.world.ask(wish)
 
@@ -68,7 +68,7 @@ class WriteMachine(RuleBasedStateMachine):
     def ask_four_at_once(self, four: list[Wish]) -> None:
         self.world.ask(*four)
 
-    @rule(wish=wishes("create", "register"), dying=kills)
+    @rule(wish=wishes("create", "register", "create by drop-in", "create by drop-in"), dying=kills)
     def repeat_at_once(self, wish: Wish, dying: Kill | None) -> None:
         """A client that asks again before it has its answer, through another process each time."""
         others = [Wish(wish.slug, wish.verb, wish.pick, wish.name, kill=kill) for kill in (None, None, dying)]

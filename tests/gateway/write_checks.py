@@ -32,6 +32,7 @@ def check_all(world: "World", facts: Facts, limits: Mapping[str, int]) -> None:
     check_evidence(facts)
     check_attempts(facts)
     check_keys(world)
+    check_handed_out(world, facts)
     check_mirror(facts)
     check_last_words(facts, given=world.may_own.keys())
     check_limits(facts, limits)
@@ -188,6 +189,21 @@ def check_keys(world: "World") -> None:
             shown = ",".join(str(item.get("serial_number") or item.get("id")) for item in names)
             made.setdefault((wish.slug, wish.key, wish.verb), set()).add(shown)
     assert all(len(found) == 1 for found in made.values()), f"one key led to several creations: {made}"
+
+
+def check_handed_out(world: "World", facts: Facts) -> None:
+    """What a drop-in create was told of, no other one was, and it exists."""
+    told: list[str] = []
+    for _, request, answer in world.answers:
+        if (
+            request.drop_in
+            and request.upstream.endswith("create")
+            and answer is not None
+            and answer["body"]["status"] == 0
+        ):
+            told += [item["serialNumber"] for item in answer["body"]["entitlements"]]
+    assert len(told) == len(set(told)), f"handed out twice: {[serial for serial in told if told.count(serial) > 1]}"
+    assert set(told) <= facts.upstream.keys()
 
 
 def check_mirror(facts: Facts) -> None:

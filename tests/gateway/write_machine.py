@@ -23,6 +23,7 @@ from gateway.upstream import client_for
 from tenants.context import acting_as
 from tests import databases
 from tests.end_to_end.processes import add_user_of, wait_for
+from tests.gateway.dropin.clients import ask_by_drop_in
 from tests.gateway.write_checks import check_all
 from tests.gateway.write_facts import Facts, read_facts
 from tests.gateway.write_processes import Job, Kill, MortalTransport, run_at_once
@@ -33,6 +34,7 @@ from tests.worlds import ACCOUNT, ENT_2, ENT_4, PROGRAM, make_sandbox
 TENANTS = ("acme", "globex")
 LIMITS = {"per_minute": 40, "per_hour": 300, "errors_per_hour": 9}
 CALL_SECONDS = 1.0  # a call that hangs costs this much real time
+DROPIN_SECONDS = 2.5  # a drop-in request without an answer waits so long, in real time too
 LATENCY_MS = 20  # without it two calls at once would hardly ever meet
 WAIT_SECONDS = 0.2
 PRODUCTS = {
@@ -50,7 +52,9 @@ class World:
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._stack.enter_context(databases.own_database())
-        self._stack.enter_context(override_settings(FLEXGATE_CALL_SECONDS=CALL_SECONDS))
+        self._stack.enter_context(
+            override_settings(FLEXGATE_CALL_SECONDS=CALL_SECONDS, FLEXGATE_DROPIN_SECONDS=DROPIN_SECONDS)
+        )
         morning = datetime.combine(today(), datetime.min.time(), PACIFIC) + timedelta(hours=10)
         self.time = self._stack.enter_context(time_machine.travel(morning.astimezone(UTC), tick=True))
         ownership.forget_day()
@@ -109,6 +113,8 @@ class World:
 
     def _sending(self, wish: Wish, request: Request) -> Callable[[], Any]:
         tenant = self.people.acme if wish.slug == "acme" else self.people.globex
+        if request.drop_in:
+            return lambda: ask_by_drop_in(tenant, request.path, request.body)
         who = self.people.operator if request.by_operator else tenant
         headers = {"Prefer": wish.prefer} | ({"Idempotency-Key": wish.key} if wish.key else {})
 
@@ -152,9 +158,10 @@ class World:
     def syncing(self, kill: Kill | None = None) -> Job:
         return Job(self._sync, kill)
 
-    def _sync(self) -> bool:
+    def _sync(self, *, ask_refused: bool = False) -> bool:
+        client = client_for(self.api_user, wait_seconds=WAIT_SECONDS)
         try:
-            report = sync_api_user(self.api_user, client=client_for(self.api_user, wait_seconds=WAIT_SECONDS))
+            report = sync_api_user(self.api_user, client=client, ask_refused=ask_refused)
         except (FortiFlexError, PassUnderWay):
             return False
         return not report.stopped and not report.failed
@@ -215,11 +222,11 @@ class World:
         assert answer.status_code == 200, answer.content
 
     def _read_all(self) -> None:
-        """A pass of the mirror that came through, after everything has appeared."""
+        """A pass of the mirror that came through, after everything has appeared, also over what was put off."""
         for _ in range(15):
             self.pass_time(max(400, self.longest_delay))
             read: list[Any] = []
-            self.run((self.syncing(), read.append))
+            self.run((Job(lambda: self._sync(ask_refused=True)), read.append))
             if read == [True]:
                 return
         raise AssertionError("no pass of the mirror came through")

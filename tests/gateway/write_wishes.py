@@ -43,7 +43,7 @@ KEYED = ("create", "make config")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`upstream`: the call that a fault is for. `gives`: the serials that a hand-over is about."""
+    """`upstream`: the call that a fault is for. `gives`: the serials that a hand-over is about. `drop_in`: asked as FortiFlex is asked."""
 
     method: str
     path: str
@@ -51,6 +51,7 @@ class Request:
     upstream: str = ""
     by_operator: bool = False
     gives: tuple[str, ...] = ()
+    drop_in: bool = False
 
 
 def make_request(world: "World", wish: Wish) -> Request | None:
@@ -78,6 +79,20 @@ def _order_cloud(world: "World", wish: Wish) -> Request:
     """Both tenants want the same account's one of a product."""
     body = {"config": world.cloud[wish.pick % 2], "description": "cloud"}
     return Request("POST", "entitlements", body, "entitlements/cloud/create")
+
+
+def _create_drop_in(world: "World", wish: Wish) -> Request:
+    """A few bodies only, so that many requests are alike."""
+    body = {"configId": world.vm, "count": 1 + wish.pick % 2, "description": f"d{wish.pick % 3}", "skipPending": True}
+    return Request("POST", "entitlements/vm/create", body, "entitlements/vm/create", drop_in=True)
+
+
+def _switch_drop_in(world: "World", wish: Wish) -> Request | None:
+    row = _pick_entitlement(wish)
+    if row is None:
+        return None
+    call = "entitlements/reactivate" if row.status == "STOPPED" else "entitlements/stop"
+    return Request("POST", call, {"serialNumber": row.serial_number}, call, drop_in=True)
 
 
 def _stop(world: "World", wish: Wish) -> Request | None:
@@ -174,6 +189,8 @@ def _cancel(world: "World", wish: Wish) -> Request | None:
 
 VERBS: dict[str, Callable[["World", Wish], Request | None]] = {
     "create": _create,
+    "create by drop-in": _create_drop_in,
+    "switch by drop-in": _switch_drop_in,
     "register": _register,
     "order cloud": _order_cloud,
     "stop": _stop,
