@@ -77,7 +77,7 @@ class WriteMachine(RuleBasedStateMachine):
     @rule(wish=wishes(*sorted(VERBS)), kill=kills, other_kill=kills)
     def work_at_once(self, wish: Wish, kill: Kill | None, other_kill: Kill | None) -> None:
         world = self.world
-        machinery = [world.draining(kill), world.reconciling(other_kill), world.syncing()]
+        machinery = [world.draining(kill), world.reconciling(other_kill), world.syncing(), world.following()]
         world.run(*((job, lambda _: None) for job in machinery), *world.jobs_of([wish]))
 
     @rule(path=st.sampled_from(READS), fault=st.sampled_from(FAULTS))
@@ -99,6 +99,10 @@ class WriteMachine(RuleBasedStateMachine):
     @rule(kill=kills)
     def sync(self, kill: Kill | None) -> None:
         self.world.do(self.world.syncing(kill))
+
+    @rule(kill=kills)
+    def follow_tags(self, kill: Kill | None) -> None:
+        self.world.do(self.world.following(kill))
 
     @rule()
     def make_outside(self) -> None:

@@ -19,6 +19,7 @@ from gateway.operations import CREATIONS
 from gateway.provisioning.draining import drain_queue
 from gateway.reconciliation import reconcile_operations
 from gateway.sandbox import serve_sandbox
+from gateway.tag_following import follow_tags
 from gateway.upstream import client_for
 from tenants.context import acting_as
 from tests import databases
@@ -73,11 +74,11 @@ class World:
         self.people = make_people()
         self.api_user = add_user_of(self.server)
         self.outside: set[str] = set()
-        self.may_own: dict[str, set[str]] = {}  # of what the operator handed over: whose it can be
+        self.may_own: dict[str, set[str | None]] = {}  # of what the operator handed over: whose it can be
         self.answers: list[tuple[Wish, Request, Any]] = []
         self.longest_delay = 0
         with acting_as(SETUP):
-            ApiUser.objects.update(**LIMITS)
+            ApiUser.objects.update(**LIMITS, tags_follow=True)
             self.api_user.refresh_from_db()
             for slug in TENANTS:
                 for config in Config.objects.filter(account_id=ACCOUNT):
@@ -130,7 +131,7 @@ class World:
             self.answers.append((wish, request, answer))
             for serial in request.gives if answer is None or answer["status"] == 201 else ():
                 sure = answer is not None and given.count(serial) == 1
-                self.may_own[serial] = {wish.slug} | (set() if sure else self.may_own.get(serial, set(TENANTS)))
+                self.may_own[serial] = {wish.slug} | (set() if sure else self.may_own.get(serial, {*TENANTS, None}))
 
         return note
 
@@ -157,6 +158,9 @@ class World:
 
     def syncing(self, kill: Kill | None = None) -> Job:
         return Job(self._sync, kill)
+
+    def following(self, kill: Kill | None = None) -> Job:
+        return Job(lambda: follow_tags(self.api_user, most=2) and None, kill)
 
     def _sync(self, *, ask_refused: bool = False) -> bool:
         client = client_for(self.api_user, wait_seconds=WAIT_SECONDS)
