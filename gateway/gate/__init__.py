@@ -8,7 +8,7 @@ from gateway.gate.lanes import Claim
 from gateway.gate.limits import Asker, GateClosed, Standing, Why
 from gateway.gate.records import forget_old_calls
 from gateway.gate.session import GatedSession
-from gateway.gate.shares import expected_seconds, seconds_without_errors, share_left
+from gateway.gate.shares import count_withheld, expected_seconds, seconds_without_errors, share_left
 from gateway.gate.turns import Turn, take_turn, take_turn_at_once
 from gateway.gate.waiting import WaitingRoomFull, waiting_room
 
@@ -21,6 +21,7 @@ __all__ = [
     "Turn",
     "WaitingRoomFull",
     "Why",
+    "count_withheld",
     "expected_seconds",
     "forget_old_calls",
     "seconds_without_errors",

@@ -12,6 +12,8 @@ from django.db.models import Avg
 from gateway.gate.limits import HOUR, seconds_of
 from gateway.models import ApiUser, UpstreamCall, UpstreamLane
 from tenants import clock
+from tenants.context import current_request_id
+from tenants.last_words import write_last
 from tenants.models import Tenant
 from tenants.rows import Statement
 
@@ -20,6 +22,10 @@ FAIR_SHARE = 2  # others are served in between
 REFUSED = "rejected"  # the outcome of a call that FortiFlex refused for what was in it
 SHARE_LEFT = """(
     SELECT count(*) FROM gateway_upstreamcall WHERE api_user_id = %s AND tenant_id = %s AND at > %s AND failed AND outcome = %s) < %s
+"""
+WITHHELD = """
+    INSERT INTO gateway_upstreamcall (api_user_id, tenant_id, at, path, outcome, failed, milliseconds, request_id)
+    VALUES (%s, %s, %s, 'withheld', %s, true, 0, %s)
 """
 LAST_OF_SHARE = """
     SELECT at FROM gateway_upstreamcall WHERE api_user_id = %s AND tenant_id = %s AND at > %s AND failed AND outcome = %s
@@ -48,6 +54,14 @@ def share_left(api_user_id: UUID, tenant: Tenant | None, now: datetime) -> State
     if tenant is None:
         return Statement("true", [])
     return Statement(SHARE_LEFT, [api_user_id, tenant.id, now - HOUR, REFUSED, _share_of(tenant.limits)])
+
+
+def count_withheld(api_user_id: UUID, tenant_id: UUID | None) -> None:
+    """A refusal of ours in FortiFlex's words, so that no customer learns what another has, counts like one of FortiFlex: else the third try
+    would tell them apart. From the operator nothing is hidden. Inside an open context of the gateway.
+    """
+    if tenant_id is not None:
+        write_last([Statement(WITHHELD, [api_user_id, tenant_id, clock.now(), REFUSED, current_request_id()])])
 
 
 def _share_of(limits: Mapping[str, Any]) -> int:

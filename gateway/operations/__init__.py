@@ -8,6 +8,7 @@ from gateway.operations.attempts import (
     lock_row,
     lock_unsettled,
 )
+from gateway.operations.in_progress import refuse_if_in_progress, refuse_while_sent
 from gateway.operations.journal import (
     CLAIM,
     CONFIG_CHANGES,
@@ -22,8 +23,6 @@ from gateway.operations.journal import (
     lock_planned,
     may_try_again,
     plan_operation,
-    refuse_if_in_progress,
-    refuse_while_sent,
     reopen_operation,
     send_again_later,
     sent_seconds,
@@ -55,6 +54,7 @@ from gateway.operations.traces import (
     leads_on,
     note_late_answer,
     note_tags,
+    serials_led_to,
     touched_since,
 )
 
@@ -102,6 +102,7 @@ __all__ = [
     "seconds_until_sent",
     "send_again_later",
     "sent_seconds",
+    "serials_led_to",
     "settle_failed",
     "settle_succeeded",
     "settle_unknown",

@@ -13,7 +13,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Q
 
 from gateway.models import ApiUser, Config, Operation
 from gateway.operations.settling import JOURNAL, State, settle_failed
@@ -23,7 +22,6 @@ from tenants.audit import AuditNote, record_audits
 from tenants.context import acting_as, current_request_id
 from tenants.last_words import write_last
 from tenants.models import Tenant
-from tenants.problems import Problem
 from tenants.rows import write_together
 
 OPEN = (State.PLANNED, State.SENT, State.UNKNOWN)
@@ -109,39 +107,6 @@ def row_of(actor: Actor, plan: Plan, *, deferred: bool) -> Operation:
 def note_of(operation: Operation) -> AuditNote:
     told = {"kind": operation.kind, "serial_numbers": operation.serial_numbers, "config": operation.config_id}
     return AuditNote("operation.planned", str(operation.id), operation.tenant_id, told | {"intent": operation.intent})
-
-
-def refuse_if_in_progress(*, serial_numbers: Sequence[str] = (), config_id: int | None = None) -> None:
-    """Problem `in_progress` while another write on one of these is open; the caller holds their rows' locks."""
-    with acting_as(JOURNAL):
-        open_ones = Operation.objects.filter(state__in=OPEN)
-        if serial_numbers:
-            named = Q(serial_numbers__overlap=list(serial_numbers))
-            for serial in serial_numbers:  # what follows a config that is being made concerns them already
-                named |= Q(intent__entitlement__serial=serial) | Q(intent__transfer__contains=[serial])
-            busy = open_ones.filter(named)
-        else:
-            busy = open_ones.filter(config_id=config_id, kind__in=CONFIG_CHANGES)
-        # The new token of a hand-over goes out by itself some time, and nothing that the new owner asks for gets in its way.
-        if busy.exclude(state=State.PLANNED, intent__contains={"because": "handover"}).exists():
-            raise Problem(
-                "in_progress",
-                "Another change of this is under way or its outcome is not known yet. Try again when it is settled.",
-                headers={"Retry-After": "10"},
-            )
-
-
-def refuse_while_sent(serial_numbers: Sequence[str]) -> None:
-    """Problem `in_progress` while FortiFlex is being asked about one of these: whose the outcome is must not change under way.
-
-    Inside an open context of the operator or the gateway, which holds the entitlements' locks.
-    """
-    if Operation.objects.filter(state=State.SENT, serial_numbers__overlap=list(serial_numbers)).exists():
-        raise Problem(
-            "in_progress",
-            "A change of one of these is being made right now. Try again when it is settled.",
-            headers={"Retry-After": "10"},
-        )
 
 
 CREATIONS = frozenset({Operation.Kind.CREATE_VM, Operation.Kind.CREATE_HARDWARE, Operation.Kind.CREATE_CLOUD})

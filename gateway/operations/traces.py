@@ -63,7 +63,12 @@ def note_late_answer(operation: Operation, attempt: Attempt, value: Any) -> None
 
 def leads_on(operation: Operation) -> bool:
     """Whether something was asked for together with it, which follows once it is done."""
-    return bool({"transfer", "entitlement"} & set(operation.intent))
+    return bool(serials_led_to(operation.intent))
+
+
+def serials_led_to(intent: Mapping[str, Any]) -> list[str]:
+    """Of whom that is: they are concerned already, though the operation itself is about a config."""
+    return list(intent.get("transfer", ())) or ([intent["entitlement"]["serial"]] if "entitlement" in intent else [])
 
 
 CREATED_BY = "created by "

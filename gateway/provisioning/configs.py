@@ -7,12 +7,13 @@ from typing import Any
 from django.db.models import Q
 
 from gateway.catalogue import READ_ONLY_IDS, as_parameters, check_parameters, find_product_type
-from gateway.models import ApiUser, Config, Entitlement, Operation
+from gateway.models import ApiUser, Config, Operation
 from gateway.operations import CREATIONS, JOURNAL, OPEN, Plan, refuse_if_in_progress
 from gateway.provisioning import checks
 from gateway.provisioning.guards import guard_product
 from gateway.provisioning.idempotency import Outcome, carry_out, find_earlier, replay_of, start_operation
 from gateway.provisioning.manner import AS_USUAL, Manner
+from gateway.provisioning.sharing import MANAGED, MAY_BE_SHARED, is_shared
 from gateway.provisioning.taken_names import refuse_taken_name
 from gateway.reach import ReachedAccount, accounts_for
 from tenants.actors import Actor
@@ -88,9 +89,8 @@ def update_config(
             owner = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None
             refuse_taken_name(owner, ReachedAccount(row.program_id, row.account_id, api_user), name)
         before = {"name": row.name, "parameters": row.parameters}
-        plan = _plan_change(
-            Operation.Kind.UPDATE_CONFIG, row, api_user, {"name": name, "parameters": values, **then}, before
-        )
+        intent = {"name": name, "parameters": values, **then}
+        plan = _plan_change(actor, Operation.Kind.UPDATE_CONFIG, row, api_user, intent, before)
         outcome = start_operation(actor, plan, manner=manner, earlier=None)
     return carry_out(outcome, manner)
 
@@ -104,7 +104,7 @@ def switch_config(actor: Actor, config_id: int, *, enabled: bool, manner: Manner
         if row.status == wanted:
             return None
         api_user = checks.reader_of(row.program_id, row.account_id)
-        plan = _plan_change(kind, row, api_user, {}, {"status": row.status})
+        plan = _plan_change(actor, kind, row, api_user, {}, {"status": row.status})
         outcome = start_operation(actor, plan, manner=manner, earlier=None)
     return carry_out(outcome, manner)
 
@@ -203,25 +203,23 @@ def _lock_config(actor: Actor, config_id: int) -> Config:
     checks.find_config(actor, config_id)
     with acting_as(JOURNAL):
         row = Config.objects.select_for_update().get(id=config_id)
-        if not actor.sees_every_tenant and (row.tenant_id not in actor.tenant_ids or _is_shared(row)):
-            raise Problem(
-                "config_managed", "More than you depend on this configuration, so your operator alone can change it."
-            )
+        if not actor.sees_every_tenant and (row.tenant_id not in actor.tenant_ids or is_shared(row)):
+            raise Problem("config_managed", MANAGED)
     if row.vanished_at is not None:
         raise Problem("state_conflict", "FortiFlex no longer lists this configuration.")
     refuse_if_in_progress(config_id=config_id)
     return row
 
 
-def _is_shared(config: Config) -> bool:
-    strangers = Entitlement.objects.filter(config=config).exclude(tenant=config.tenant)
-    nobodys = Entitlement.objects.filter(config=config, tenant_id__isnull=True)
-    return strangers.exists() or nobodys.exists() or config.offers.exists()
-
-
 def _plan_change(
-    kind: Operation.Kind, row: Config, api_user: ApiUser, intent: Mapping[str, Any], before: Mapping[str, Any]
+    actor: Actor,
+    kind: Operation.Kind,
+    row: Config,
+    api_user: ApiUser,
+    intent: Mapping[str, Any],
+    before: Mapping[str, Any],
 ) -> Plan:
+    """What others come to depend on before it is sent stops it (`standing.why_unsendable`), if its owner alone asked for it."""
     return Plan(
         kind=kind,
         tenant_id=row.tenant_id,
@@ -230,5 +228,5 @@ def _plan_change(
         account_id=row.account_id,
         config_id=row.id,
         intent=intent,
-        before=before,
+        before={**before, MAY_BE_SHARED: actor.sees_every_tenant},
     )

@@ -1,14 +1,18 @@
 """Whether a planned write may still be sent: between plan and sending, what it is about may have changed hands."""
 
+from collections.abc import Sequence
+from uuid import UUID
+
 from django.conf import settings
 
 from gateway.days import today
-from gateway.gate import expected_seconds, seconds_without_errors
+from gateway.gate import count_withheld, expected_seconds, seconds_without_errors
 from gateway.gate.limits import HOUR
 from gateway.models import ApiUser, Config, Entitlement, Operation
-from gateway.operations import HELD, JOURNAL, OPEN, Plan
+from gateway.operations import CONFIG_CHANGES, HELD, JOURNAL, OPEN, Plan, serials_led_to
 from gateway.provisioning.failures import NO_SECOND, NOT_AVAILABLE, Failure
 from gateway.provisioning.manner import Fence
+from gateway.provisioning.sharing import MANAGED, came_to_be_shared
 from tenants import clock
 from tenants.context import acting_as, ask_as
 from tenants.models import Lease, Tenant
@@ -96,14 +100,26 @@ def why_unsendable(operation: Operation) -> Failure | None:
     if wait and not operation.background and not {"because", "follows"} & set(operation.intent):
         return Failure("rate_limited", TOO_MANY_ERRORS.format(seconds=wait), retry_after=wait)
     if operation.kind in ABOUT_ENTITLEMENTS:
-        rows = Entitlement.objects.select_for_update(of=("self",)).filter(serial_number__in=operation.serial_numbers)
-        owners = {row.tenant_id for row in rows.order_by("pk")}
+        owners = _lock_owners(operation.serial_numbers)
         return None if owners == {operation.tenant_id} else Failure("not_available", HANDED_OVER)
+    if operation.kind in CONFIG_CHANGES and came_to_be_shared(operation):
+        return Failure("config_managed", MANAGED)
+    if (serials := serials_led_to(operation.intent)) and operation.tenant_id not in _lock_owners(serials):
+        return Failure("not_available", HANDED_OVER)
+    withheld = None
     if operation.kind == Kind.CREATE_HARDWARE and _is_taken(operation):
-        return Failure("not_available", NOT_AVAILABLE)
+        withheld = NOT_AVAILABLE
     if operation.kind == Kind.CREATE_CLOUD and _has_one_already(operation):
-        return Failure("not_available", NO_SECOND)
-    return None
+        withheld = NO_SECOND
+    if withheld is None:
+        return None
+    count_withheld(operation.api_user_id, operation.tenant_id)
+    return Failure("not_available", withheld)
+
+
+def _lock_owners(serials: Sequence[str]) -> set[UUID | None]:
+    rows = Entitlement.objects.select_for_update(of=("self",)).filter(serial_number__in=serials)
+    return set(rows.order_by("pk").values_list("tenant_id", flat=True))
 
 
 def _has_one_already(operation: Operation) -> bool:

@@ -9,7 +9,7 @@ from gateway.fortiflex import records
 from gateway.fortiflex.client import FortiFlexClient
 from gateway.fortiflex.records import Answer
 from gateway.models import Attempt, Config, Entitlement, Operation
-from gateway.operations import Plan, leads_on
+from gateway.operations import Plan, serials_led_to
 from gateway.provisioning.writes.moves import plan_transfer
 from gateway.provisioning.writes.storing import store_config
 from gateway.provisioning.writes.write import Finding, Stored, Verdict, WrongAnswer
@@ -121,8 +121,8 @@ def follow_config(operation: Operation, config: Config) -> list[Plan]:
     Nobody's who lost it meanwhile: whether it is still theirs is asked again when it is sent.
     """
     intent = operation.intent
-    serials = list(intent.get("transfer", [])) or [intent["entitlement"]["serial"]] if leads_on(operation) else []
-    rows = list(Entitlement.objects.filter(serial_number__in=serials, tenant=operation.tenant).order_by("pk"))
+    theirs = Entitlement.objects.filter(serial_number__in=serials_led_to(intent), tenant=operation.tenant)
+    rows = list(theirs.order_by("pk"))
     if not rows:
         return []
     if "transfer" in intent:
@@ -139,7 +139,7 @@ def follow_config(operation: Operation, config: Config) -> list[Plan]:
             program_serial=operation.program_serial,
             account_id=operation.account_id,
             config_id=config.id,
-            serial_numbers=serials,
+            serial_numbers=[rows[0].serial_number],
             intent=changes | {"config_id": config.id, "follows": str(operation.id)},
             before={"config_id": rows[0].config_id},
         )
