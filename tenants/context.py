@@ -4,7 +4,7 @@ The gateway's login role has no right on any table. Inside `acting_as` a short t
 so that row-level security narrows what even a forgotten filter can reach; outside it every query is refused by PostgreSQL.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from psycopg.errors import DeadlockDetected, LockNotAvailable
 from tenants.actors import Actor, ActorKind
 from tenants.append_only import AppendOnly
 from tenants.last_words import Word, collect_words, write_last
-from tenants.prepared import run_together, whole_transaction
+from tenants.prepared import run_together
 from tenants.rows import Statement, statements_of, write_together
 
 ROLE_BY_KIND = {
@@ -36,11 +36,12 @@ BECOME = """SELECT set_config('role', %s, true), set_config('flexgate.tenants', 
     set_config('flexgate.serials', %s, true), set_config('flexgate.configs', %s, true), set_config('flexgate.token', %s, true),
     set_config('search_path', 'public, pg_temp', true), set_config('idle_in_transaction_session_timeout', %s, true),
     set_config('plan_cache_mode', %s, true)"""
-OPEN_FOR, OPEN_BETWEEN_TRIPS = "2min", "15s"
+OPEN_FOR = "2min"
 PATIENCE = "2s"  # with a row that somebody else has locked, while others wait for us
 # For what is found by a key alone: functions and triggers would plan by it, too.
 PLANNED_ONCE, PLANNED_AS_EVER = "force_generic_plan", "auto"
 IMPATIENTLY = f"SELECT set_config('lock_timeout', '{PATIENCE}', true)"
+HOLDS = "current_setting('flexgate.holds') = 'true'"  # what `write_if` found, for the rest of its transaction
 
 _standing: ContextVar[Standing | None] = ContextVar("flexgate_standing", default=None)
 _address: ContextVar[str] = ContextVar("flexgate_address", default="")
@@ -110,54 +111,47 @@ def ask_together(*questions: Question, by_key: bool = False) -> list[list[Any]]:
 def write_if(
     actor: Actor,
     *,
-    first: Sequence[Statement],
+    locks: Sequence[Statement],
     holds: Statement,
-    words: Sequence[Word] | Callable[[], Sequence[Word]],
+    words: Sequence[Word],
     before: tuple[Actor, Sequence[Word]] | None = None,
 ) -> list[list[Any]] | None:
-    """All of it in one transaction and two round trips, if the condition `holds` after `first` (locks, changes); else None, and nothing is
-    done: then `words` were not even sent.
+    """Write `words` if the condition `holds` once `locks` are held, all in one transaction and one round trip; else None, and nothing is done.
 
-    The rows that each of `first` gave. `words` may be made while PostgreSQL looks, without asking it anything. `before` = what somebody else
-    writes in the same transaction, before anything else. Inside another transaction, and where a row is locked too long, it is None too:
-    this is a short cut for what is usual, and whoever takes it knows the longer way.
+    The rows that each of `locks` gave. `before` = what somebody else writes in the same transaction, before `words`. A statement among either
+    ends with its WHERE. Inside another transaction, and where a row is locked too long, it is None too: this is a short cut for what is usual,
+    and whoever takes it knows the longer way.
     """
     if connection.in_atomic_block:
         return None
-    asked = [Statement(IMPATIENTLY, [])]
+    become = _become(_standing_of(actor), plans=PLANNED_ONCE)
+    condition = Statement(f"SELECT set_config('flexgate.holds', ({holds.text})::text, true)", holds.values)
+    asked = [Statement(IMPATIENTLY, []), become, *locks, condition]
     if before is not None:
-        asked += statements_of([_become(_standing_of(before[0]), OPEN_BETWEEN_TRIPS, PLANNED_ONCE), *before[1]])
-    asked += [_become(_standing_of(actor), OPEN_BETWEEN_TRIPS, PLANNED_ONCE), *first]
-    condition = Statement(f"SELECT {holds.text}", holds.values)
+        somebody, told = before
+        asked += [_become(_standing_of(somebody), plans=PLANNED_ONCE), *statements_of(told, only_if=HOLDS), become]
     try:
-        with whole_transaction() as whole:
-            whole.begin(_parts([*asked, condition]))
-            said = _parts(words() if callable(words) else words, role=ROLE_BY_KIND[actor.kind])
-            found = whole.land()
-            [[it_holds]] = found[-1]
-            if not it_holds:
-                return None
-            if not whole.commit(said):
-                return None
+        found = _send([*asked, *statements_of(words, only_if=HOLDS)], by_key=True)
     except OperationalError as error:
         if isinstance(error.__cause__, (LockNotAvailable, DeadlockDetected)):
             return None
         raise
-    return found[len(asked) - len(first) : len(asked)]
+    [[it_holds]] = found[2 + len(locks)]
+    return found[2 : 2 + len(locks)] if it_holds == "true" else None
 
 
 def _send(words: Sequence[Word], *, by_key: bool) -> list[list[Any]]:
-    """The rows that each gave. Begins with a BECOME."""
+    """The rows that each gave."""
     return run_together(_parts(words), by_key=by_key)
 
 
-def _become(standing: Standing, open_for: str = OPEN_FOR, plans: str = PLANNED_AS_EVER) -> Statement:
-    return Statement(BECOME, [*standing, open_for, plans])
+def _become(standing: Standing, plans: str = PLANNED_AS_EVER) -> Statement:
+    return Statement(BECOME, [*standing, OPEN_FOR, plans])
 
 
-def _parts(words: Sequence[Word], *, role: str = "") -> list[tuple[str, Statement]]:
-    """Each with the role that it is run as: that of the last BECOME, or `role` before the first."""
-    parts = []
+def _parts(words: Sequence[Word]) -> list[tuple[str, Statement]]:
+    """Each with the role that it is run as: that of the last BECOME."""
+    parts, role = [], ""
     for statement in statements_of(words):
         role = str(statement.values[0]) if statement.text is BECOME else role
         parts.append((role, statement))

@@ -3,14 +3,14 @@
 psycopg's own pipelines do the same with more work for every statement than PostgreSQL has with most of ours.
 """
 
-import contextlib
 import functools
 import select
+import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import DatabaseError, connection
+from django.db import connection
 from psycopg import OperationalError
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
@@ -28,102 +28,129 @@ class Step:
     new: bool = False
 
 
-class Flight:
-    """Statements under way. Until `land` nothing else may use this thread's connection.
+@dataclass(slots=True)
+class Known:
+    """What belongs to one connection: the names of what it has prepared, and how values are written for it and read from it."""
 
-    What flies outside of a transaction is one, and is undone if any of it fails. `known` is told what PostgreSQL has prepared since.
+    driver: Any
+    names: set[bytes] = field(default_factory=set)
+    adapters: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.adapters = Transformer(self.driver)
+
+
+_thread = threading.local()
+
+
+def what_is_known() -> Known:
+    """Of this thread's connection, which stands afterwards."""
+    connection.close_if_health_check_failed()  # as Django's cursors do; tenants.connections says how often that is
+    connection.ensure_connection()
+    known: Known | None = getattr(_thread, "known", None)
+    if known is None or known.driver is not connection.connection:
+        known = _thread.known = Known(connection.connection)
+    return known
+
+
+def fly(steps: Sequence[Step], known: Known) -> list[list[Any]]:
+    """The rows that each statement gave. What flies outside of a transaction is one, and is undone if any of it fails: Django's errors, of
+    the first that did. `known` learns what PostgreSQL has prepared since.
     """
-
-    def __init__(self, steps: Sequence[Step], known: set[bytes]) -> None:
-        connection.validate_no_broken_transaction()
-        self._driver, self._steps, self._known = connection.connection, steps, known
-        self._adapters = Transformer(self._driver)
-        self._begun, self._landed = 0, False
-        send: Any = self._send
-        for wrapper in reversed(connection.execute_wrappers):
-            send = functools.partial(wrapper, send)
-        text = b"; ".join(step.text for step in steps).decode()
-        with connection.wrap_database_errors:
-            send(text, None, False, {"connection": connection, "cursor": None})
-        if connection.queries_logged:
-            connection.queries_log.append({"sql": text, "time": "0"})
-
-    def land(self) -> list[list[Any]]:
-        """The rows that each statement gave. Django's errors, of the first that failed."""
-        with connection.wrap_database_errors:
-            try:
-                results = list(self._receive())
-            except BaseException:
-                self._driver.close()  # what it is in the middle of is nobody's any more
-                raise
-            finally:
-                self._landed = True
-            self._driver.pgconn.exit_pipeline_mode()
-            return self._read(iter(results))
-
-    def give_up(self) -> None:
-        """Land, whatever comes of it: somebody failed meanwhile, and the connection is needed."""
-        if not self._landed:
-            with contextlib.suppress(DatabaseError):  # what failed first is told already
-                self.land()
-
-    def _send(self, *_: Any) -> None:
-        server = self._driver.pgconn
-        if connection.in_atomic_block and server.transaction_status == TransactionStatus.IDLE:
-            self._steps, self._begun = [Step(b"BEGIN"), *self._steps], 1  # Django leaves that to its cursors
-        # Before anything is on its way: a value that can't be sent breaks nothing.
-        values = [self._adapters.dump_sequence(step.values, [PyFormat.TEXT] * len(step.values)) for step in self._steps]
+    connection.validate_no_broken_transaction()
+    server = known.driver.pgconn
+    begun = 0
+    if connection.in_atomic_block and server.transaction_status == TransactionStatus.IDLE:
+        steps, begun = [Step(b"BEGIN"), *steps], 1  # Django leaves that to its cursors
+    with connection.wrap_database_errors:
+        _tell_and_send(steps, known)
         try:
-            server.enter_pipeline_mode()
-            for step, dumped in zip(self._steps, values, strict=True):
-                if step.new:
-                    server.send_prepare(step.name, step.text)
-                if step.name:
-                    server.send_query_prepared(step.name, dumped)
-                else:
-                    server.send_query_params(step.text, dumped)
-            server.pipeline_sync()
-            server.flush()
+            results = list(_receive(server))
         except BaseException:
-            self._driver.close()
+            known.driver.close()  # what it is in the middle of is nobody's any more
             raise
+        server.exit_pipeline_mode()
+        return [_rows_of(result, known) for result in _read(steps, iter(results), known)[begun:]]
 
-    def _receive(self) -> Iterator[PGresult]:
-        server, poll = self._driver.pgconn, select.poll()
-        while True:
-            while server.is_busy():
-                unsent = server.flush()
-                poll.register(server.socket, select.POLLIN | select.POLLOUT if unsent else select.POLLIN)
-                poll.poll()
-                server.consume_input()
-            result = server.get_result()
-            if result is not None:
-                yield result
-                if result.status == ExecStatus.PIPELINE_SYNC:
-                    return
-            elif server.status == ConnStatus.BAD:
-                raise OperationalError("The connection to PostgreSQL was lost.")
 
-    def _read(self, results: Iterator[PGresult]) -> list[list[Any]]:
-        given, failed = list[PGresult](), None
-        for step in self._steps:
+def _tell_and_send(steps: Sequence[Step], known: Known) -> None:
+    """Whoever watches Django's statements sees these too, as one."""
+    if not connection.execute_wrappers and not connection.queries_logged:
+        _send(steps, known)
+        return
+    send: Any = lambda *_: _send(steps, known)  # noqa: E731 - it is wrapped
+    for wrapper in reversed(connection.execute_wrappers):
+        send = functools.partial(wrapper, send)
+    text = b"; ".join(step.text for step in steps).decode()
+    send(text, None, False, {"connection": connection, "cursor": None})
+    if connection.queries_logged:
+        connection.queries_log.append({"sql": text, "time": "0"})
+
+
+def _send(steps: Sequence[Step], known: Known) -> None:
+    server, dump = known.driver.pgconn, known.adapters.dump_sequence
+    # Before anything is on its way: a value that can't be sent breaks nothing.
+    values = [dump(step.values, _as_text(len(step.values))) for step in steps]
+    try:
+        server.enter_pipeline_mode()
+        for step, dumped in zip(steps, values, strict=True):
             if step.new:
-                prepared = next(results)
-                if prepared.status == ExecStatus.COMMAND_OK:
-                    self._known.add(step.name)
-                failed = failed or _error_of(prepared)
-            given.append(next(results))
-            failed = failed or _error_of(given[-1])
-        failed = failed or _error_of(next(results))  # a constraint that is looked at when it is committed
-        if failed is not None:
-            raise failed
-        return [self._rows_of(result) for result in given[self._begun :]]
+                server.send_prepare(step.name, step.text)
+            if step.name:
+                server.send_query_prepared(step.name, dumped)
+            else:
+                server.send_query_params(step.text, dumped)
+        server.pipeline_sync()
+        server.flush()
+    except BaseException:
+        known.driver.close()
+        raise
 
-    def _rows_of(self, result: PGresult) -> list[Any]:
-        if result.status != ExecStatus.TUPLES_OK:
-            return []
-        self._adapters.set_pgresult(result)
-        return self._adapters.load_rows(0, result.ntuples, tuple)
+
+@functools.cache
+def _as_text(number: int) -> list[PyFormat]:
+    return [PyFormat.TEXT] * number
+
+
+def _receive(server: Any) -> Iterator[PGresult]:
+    poll = select.poll()
+    while True:
+        while server.is_busy():
+            unsent = server.flush()
+            poll.register(server.socket, select.POLLIN | select.POLLOUT if unsent else select.POLLIN)
+            poll.poll()
+            server.consume_input()
+        result = server.get_result()
+        if result is not None:
+            yield result
+            if result.status == ExecStatus.PIPELINE_SYNC:
+                return
+        elif server.status == ConnStatus.BAD:
+            raise OperationalError("The connection to PostgreSQL was lost.")
+
+
+def _read(steps: Sequence[Step], results: Iterator[PGresult], known: Known) -> list[PGresult]:
+    given, failed = list[PGresult](), None
+    for step in steps:
+        if step.new:
+            prepared = next(results)
+            if prepared.status == ExecStatus.COMMAND_OK:
+                known.names.add(step.name)
+            failed = failed or _error_of(prepared)
+        given.append(next(results))
+        failed = failed or _error_of(given[-1])
+    failed = failed or _error_of(next(results))  # a constraint that is looked at when it is committed
+    if failed is not None:
+        raise failed
+    return given
+
+
+def _rows_of(result: PGresult, known: Known) -> list[Any]:
+    if result.status != ExecStatus.TUPLES_OK:
+        return []
+    known.adapters.set_pgresult(result)
+    rows: list[Any] = known.adapters.load_rows(0, result.ntuples, tuple)
+    return rows
 
 
 def _error_of(result: PGresult) -> Exception | None:

@@ -3,6 +3,7 @@
 Only for the few paths that every request or every write goes down. Names, order and conversion of the columns are the models' own.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -71,19 +72,22 @@ def render(statements: Iterable[Statement]) -> str:
     return "".join(pieces)
 
 
-def statements_of(words: Iterable[Model | Statement], *, rows_at_once: int = 10) -> list[Statement]:
-    """What writes them: at most so many rows in one statement."""
+def statements_of(words: Iterable[Model | Statement], *, rows_at_once: int = 10, only_if: str = "") -> list[Statement]:
+    """What writes them: at most so many rows in one statement.
+
+    `only_if` = an expression without values that each of them asks first; a statement of the caller's ends with its WHERE then.
+    """
     statements = list[Statement]()
     database = connections[DEFAULT_DB_ALIAS]  # asked for once: behind `connection` stands a look-up for every thread
     for kind, group in groupby(words, key=type):
         if issubclass(kind, Statement):
-            statements += cast(Iterable[Statement], group)
+            given = cast(Iterable[Statement], group)
+            statements += [Statement(_asking(one.text, only_if), one.values) for one in given] if only_if else given
             continue
         rows = cast(Iterator[Model], group)
         while some := list(islice(rows, rows_at_once)):
-            start, one = _insertion(type(some[0]))
             values = [value for row in some for value in _values_of(row, database)]
-            statements.append(Statement(start + ", ".join([one] * len(some)), values))
+            statements.append(Statement(_insertion(type(some[0]), len(some), only_if), values))
     return statements
 
 
@@ -109,10 +113,24 @@ def _update(model: type[Model], names: Sequence[str]) -> tuple[str, list["Field[
 
 
 @cache
-def _insertion(model: type[Model]) -> tuple[str, str]:
+def _insertion(model: type[Model], number: int, only_if: str) -> str:
     names = ", ".join(f'"{field.column}"' for field in _written(model))
-    start = f'INSERT INTO "{model._meta.db_table}" ({names}) VALUES '  # noqa: S608 - names from the models
-    return start, f"({', '.join(['%s'] * len(_written(model)))})"
+    start = f'INSERT INTO "{model._meta.db_table}" ({names})'
+    if not only_if:
+        return f"{start} VALUES {_rows(['%s'] * len(_written(model)), number)}"
+    # Values of a query have types of their own. Without their lengths: a cast would cut what the column refuses.
+    types = [re.sub(r"\(.*?\)", "", str(field.db_type(connection))) for field in _written(model)]
+    rows = _rows([f"%s::{kind}" for kind in types], number)
+    return f"{start} SELECT * FROM (VALUES {rows}) AS new WHERE {only_if}"  # noqa: S608 - names from the models
+
+
+def _rows(places: Sequence[str], number: int) -> str:
+    return ", ".join([f"({', '.join(places)})"] * number)
+
+
+@cache
+def _asking(text: str, only_if: str) -> str:
+    return f"{text} AND {only_if}"
 
 
 @cache

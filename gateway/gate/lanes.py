@@ -13,23 +13,24 @@ from gateway.gate.records import GATE, SILENT_AFTER, CallRecord
 from gateway.models import ApiUser, UpstreamLane
 from tenants import clock
 from tenants.actors import Actor
-from tenants.context import OPEN_BETWEEN_TRIPS, PATIENCE, current_request_id, write_if
+from tenants.context import PATIENCE, current_request_id, write_if
 from tenants.last_words import Word, write_last
 from tenants.rows import Statement, columns_of, instance_of, write_together
 
 LOCK = f"SELECT {columns_of(UpstreamLane, 'lane')} FROM gateway_upstreamlane lane WHERE api_user_id = %s FOR UPDATE"  # noqa: S608
+OPEN_IN_CLAIM = "15s"
 # A statement of its own: it must see what was written while the row's lock was waited for. From here on nothing is waited for long:
 # what a claim wants may be held by a transaction that takes its time, and the lane is no place to wait for that. A process that is stopped
 # in the middle of a claim gives the lane's row free.
 LOOK = f"""
     SELECT {COUNTED}, EXISTS (
         SELECT 1 FROM gateway_upstreamturn WHERE api_user_id = %s AND alive_until > %s
-    ), set_config('lock_timeout', '{PATIENCE}', true) || set_config('idle_in_transaction_session_timeout', '{OPEN_BETWEEN_TRIPS}', true)
+    ), set_config('lock_timeout', '{PATIENCE}', true) || set_config('idle_in_transaction_session_timeout', '{OPEN_IN_CLAIM}', true)
     FROM gateway_upstreamcall WHERE api_user_id = %s AND at > %s
 """  # noqa: S608 - constants
 ANNOUNCE = """
     INSERT INTO gateway_upstreamcall (api_user_id, tenant_id, at, path, failed, outcome, request_id)
-    VALUES (%s, %s, %s, '', false, '', %s)
+    SELECT %s, %s, %s, '', false, '', %s WHERE true
 """
 TAKE = "UPDATE gateway_upstreamlane SET holder = %s, held_until = %s WHERE api_user_id = %s"
 RECORD = """
@@ -53,12 +54,12 @@ GIVE_BACK = """
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What is to happen with the taking of a free lane: `changes`, if `holds` is true after them, then `words`. `claimed` = what that is.
+    """What is to happen with the taking of a free lane: `words`, if `holds` is true once `locks` are held. `claimed` = what that is.
 
     `before` = what somebody writes for it to be there at all; it is written by `otherwise` where the lane is not free.
     """
 
-    changes: Sequence[Statement]
+    locks: Sequence[Statement]
     holds: Statement
     words: Sequence[Word]
     claimed: Any
@@ -123,7 +124,7 @@ def take_free_lane(
     found = write_if(
         GATE,
         before=also.before,
-        first=[Statement(LOCK, [api_user.id]), *also.changes],
+        locks=[Statement(LOCK, [api_user.id]), *also.locks],
         holds=Statement(f"{FREE} AND {also.holds.text}", [*free, *also.holds.values]),
         words=[
             *also.words,

@@ -6,17 +6,17 @@ from datetime import timedelta
 
 from gateway.gate import Claim, share_left
 from gateway.models import Attempt, Operation
-from gateway.operations import CLAIM, State, claim_planned, sent_seconds, settle_failed
+from gateway.operations import CLAIM, State, claim_planned, lock_row, sent_seconds, settle_failed
 from gateway.provisioning.drafts import Draft
 from gateway.provisioning.failures import Failure
 from gateway.provisioning.standing import is_plannable, queue_has_room, why_unsendable
 from gateway.provisioning.writes.registry import WRITES
 from gateway.tags import make_tag
 from tenants import clock
-from tenants.last_words import write_last
+from tenants.last_words import Word, write_last
 from tenants.rows import Statement
 
-STILL_OURS = "EXISTS (SELECT 1 FROM gateway_operation WHERE id = %s AND state = 'sent' AND sent_at = %s)"
+STILL_PLANNED = "EXISTS (SELECT 1 FROM gateway_operation WHERE id = %s AND state = 'planned')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +50,22 @@ def claim_at_once(operation: Operation, draft: Draft | None) -> Claim | None:
     sent.state, sent.sent_at, sent.next_check_at = State.SENT, now, now + timedelta(seconds=sent_seconds())
     attempt = _new_attempt(sent, 1)
     conditions = [share_left(operation.api_user_id, operation.tenant, now), queue_has_room(operation)]
+    words: list[Word] = [attempt]
     if draft is None:
-        changes = [Statement(CLAIM, [sent.sent_at, sent.next_check_at, sent.id])]
-        conditions.append(Statement(STILL_OURS, [sent.id, sent.sent_at]))
+        locks, words = [lock_row(sent)], [Statement(CLAIM, [sent.sent_at, sent.next_check_at, sent.id]), attempt]
+        conditions.append(Statement(STILL_PLANNED, [sent.id]))
         before, otherwise = None, _nothing
     else:  # nobody sees it as planned: it is journaled as sent
-        changes = []
+        locks = []
         conditions.append(is_plannable(operation, draft.fence))
         before, otherwise = (draft.actor, [sent if word is operation else word for word in draft.words]), draft.journal
     return Claim(
-        changes=changes,
+        locks=locks,
         holds=Statement(
             " AND ".join(condition.text for condition in conditions),
             [value for condition in conditions for value in condition.values],
         ),
-        words=[attempt],
+        words=words,
         claimed=Claimed(sent, attempt),
         before=before,
         otherwise=otherwise,

@@ -33,7 +33,7 @@ from gateway.provisioning.writes.births import is_known, write_births
 from gateway.provisioning.writes.registry import WRITES
 from gateway.provisioning.writes.write import NotOurs, Stored, WrongAnswer
 from tenants.context import acting_as, write_if
-from tenants.last_words import Word, collect_words
+from tenants.last_words import collect_words
 from tenants.rows import Statement
 
 log = structlog.get_logger("flexgate.operations")
@@ -120,23 +120,15 @@ def _close_birth(operation: Operation, attempt: Attempt, answer: Answer[Any], tu
         return None
     row = copy.copy(operation)
     known, unsettled = is_known(operation, found), is_still_sent(operation, attempt)
-
-    def store() -> list[Word]:
-        with collect_words() as words:
-            row.made = write_births(row, found, {config.id: config})
-            settle_succeeded(row, serial_numbers=serials, config_id=row.config_id)
-            turn.write_back()
-        return words
-
+    with collect_words() as words:
+        row.made = write_births(row, found, {config.id: config})
+        settle_succeeded(row, serial_numbers=serials, config_id=row.config_id)
+        turn.write_back()
     done = write_if(
         JOURNAL,
-        first=[
-            finish_attempt(attempt, outcome="answered", exchange=answer.exchange),
-            lock_row(row),
-            Statement(WAIT_FOR_STORED_DAYS, []),
-        ],
+        locks=[lock_row(row), Statement(WAIT_FOR_STORED_DAYS, [])],
         holds=Statement(f"{unsettled.text} AND NOT {known.text}", [*unsettled.values, *known.values]),
-        words=store,
+        words=[finish_attempt(attempt, outcome="answered", exchange=answer.exchange), *words],
     )
     if done is None:
         return None

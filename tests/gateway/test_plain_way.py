@@ -73,11 +73,11 @@ def trail(operation: str) -> dict[str, Any]:
         }
 
 
-def test_a_creation_takes_six_round_trips(people: People, config: int) -> None:
+def test_a_creation_takes_four_round_trips(people: People, config: int) -> None:
     with CaptureQueriesContext(connection) as asked:
         assert create(people, config, count=2).status_code == 201
     spoken = [query["sql"] for query in asked if query["sql"] not in {"BEGIN", "COMMIT"}]
-    assert len(spoken) == 6, "token with rates, ground, lane with journal and its condition, outcome and its condition"
+    assert len(spoken) == 4, "token with rates, ground, lane with journal, outcome"
 
 
 def test_both_ways_leave_the_same_behind(people: People, config: int, monkeypatch: pytest.MonkeyPatch) -> None:

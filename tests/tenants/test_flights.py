@@ -3,7 +3,6 @@
 import datetime
 import time
 import uuid
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -13,8 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from psycopg.pq import PipelineStatus
 from psycopg.types.json import Jsonb
 
-from tenants.flights import Flight, Step
-from tenants.prepared import run_together, whole_transaction
+from tenants import flights
+from tenants.flights import Step, fly, what_is_known
+from tenants.prepared import run_together
 from tenants.rows import Statement
 from tests.databases import OwnDatabase
 
@@ -34,14 +34,6 @@ def table(request: pytest.FixtureRequest, own_database: OwnDatabase, settings: A
 
 def run(*statements: Statement) -> list[list[Any]]:
     return run_together([("flexgate", statement) for statement in statements], by_key=True)
-
-
-def run_whole(first: Statement, *last: Statement, meanwhile: Callable[[], Any] = lambda: None) -> None:
-    with whole_transaction() as whole:
-        whole.begin([("flexgate", first)])
-        meanwhile()
-        whole.land()
-        whole.commit([("flexgate", statement) for statement in last])
 
 
 def note(number: int, text: str | None = None) -> Statement:
@@ -86,8 +78,6 @@ def test_where_one_fails_nothing_stands_and_the_next_is_as_ever(table: None, wro
 def test_a_constraint_that_is_looked_at_in_the_end_fails_it_too(table: None) -> None:
     with pytest.raises(IntegrityError, match="one_of_each"):
         run(note(1, "same"), note(2, "same"))
-    with pytest.raises(IntegrityError, match="one_of_each"):
-        run_whole(note(1, "same"), note(2, "same"))
     assert noted() == 0
 
 
@@ -101,18 +91,6 @@ def test_inside_a_transaction_it_is_part_of_that(table: None) -> None:
             run(note(2), note(2))
         run(note(3))
     assert run(Statement("SELECT number FROM noted WHERE number > %s", [0])) == [[(3,)]]
-
-
-def test_what_is_not_committed_never_was(table: None) -> None:
-    with whole_transaction() as whole:
-        whole.begin([("flexgate", note(1)), ("flexgate", COUNT)])
-        assert whole.land() == [[], [(1,)]]
-    assert noted() == 0
-    with pytest.raises(ZeroDivisionError):
-        run_whole(note(1), note(2), meanwhile=lambda: 1 // 0)
-    assert noted() == 0
-    run_whole(note(1))
-    assert noted() == 1
 
 
 VALUES: list[tuple[str, Any]] = [
@@ -162,9 +140,9 @@ def test_a_connection_that_ends_under_way_is_replaced_and_nothing_stands(own_dat
             run(end)
         assert run(Statement("SELECT %s::integer", [1])) == [[(1,)]]
     one = Statement("SELECT %s::integer", [1])
-    for first, last in ((end, one), (one, end)):
+    for statements in ((end, one), (one, end)):
         with pytest.raises(OperationalError):
-            run_whole(first, last)
+            run(*statements)
         assert connection.connection is None
     assert run(Statement("SELECT %s::integer", [1])) == [[(1,)]]
 
@@ -172,16 +150,15 @@ def test_a_connection_that_ends_under_way_is_replaced_and_nothing_stands(own_dat
 def test_who_is_interrupted_while_it_waits_leaves_no_connection_half_read(
     own_database: OwnDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection.ensure_connection()
+    known = what_is_known()
     before = connection.connection
-    flight = Flight([Step(b"SELECT pg_sleep(0.2)")], set())
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Flight, "_receive", interrupt)
+    monkeypatch.setattr(flights, "_receive", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        flight.land()
+        fly([Step(b"SELECT pg_sleep(0.2)")], known)
     monkeypatch.undo()
     assert before.closed
     connections.close_all()
@@ -196,10 +173,9 @@ def test_a_large_value_arrives_and_waiting_costs_no_cpu(own_database: OwnDatabas
     assert time.thread_time() - started < 1.5
 
 
-def test_what_was_prepared_by_one_that_was_given_up_is_known(table: None) -> None:
-    connection.close()
-    with pytest.raises(ZeroDivisionError):
-        run_whole(Statement("SELECT %s::integer", [1]), meanwhile=lambda: 1 // 0)
+def test_what_was_prepared_with_one_that_failed_is_known(table: None) -> None:
+    with pytest.raises(DatabaseError):
+        run(Statement("SELECT %s::integer", [1]), Statement("SELECT 1 / %s::integer", [0]))
     with transaction.atomic():  # here it could not be healed by another connection
         assert run(Statement("SELECT %s::integer", [2])) == [[(2,)]]
 

@@ -5,15 +5,14 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
-from django.conf import settings
-from django.db import ProgrammingError, connection, connections, transaction
+from django.db import DataError, ProgrammingError, connection, connections, transaction
 
 from tenants.actors import system
 from tenants.audit import AuditNote, record_audit, record_audits
 from tenants.context import Question, acting_as, ask_as, ask_together, write_if
 from tenants.last_words import write_last
 from tenants.models import AuditEntry, Tenant
-from tenants.prepared import WholeTransaction, run_together
+from tenants.prepared import run_together
 from tenants.rows import AT_ONCE, Statement, change_of
 from tests.databases import OwnDatabase
 from tests.people import SETUP, People, make_people
@@ -87,9 +86,12 @@ def write_name(name: str, *, if_called: str) -> list[list[object]] | None:
     return write_if(
         SETUP,
         before=(SETUP, [AuditEntry(actor="x", action=f"before {name}", subject_type="test", subject_key="x")]),
-        first=[Statement(LOCK, ["acme"]), Statement(RENAME, [name, "acme"])],
+        locks=[Statement(LOCK, ["acme"])],
         holds=Statement(IS_CALLED, ["globex", if_called]),
-        words=[AuditEntry(actor="x", action=f"after {name}", subject_type="test", subject_key="x")],
+        words=[
+            Statement(RENAME, [name, "acme"]),
+            AuditEntry(actor="x", action=f"after {name}", subject_type="test", subject_key="x"),
+        ],
     )
 
 
@@ -98,14 +100,12 @@ def test_all_of_it_is_written_if_the_condition_holds_and_nothing_if_not(crowd: P
         assert write_name("Wrong", if_called="Somebody") is None
         assert People.tenant("acme").name == "Acme GmbH"
     assert noted() == []
-    assert write_name("Renamed", if_called="Globex Corp") == [[("Acme GmbH",)], []]
-    assert write_name("Again", if_called="Globex Corp") == [[("Renamed",)], []]
+    assert write_name("Renamed", if_called="Globex Corp") == [[("Acme GmbH",)]]
+    assert write_name("Again", if_called="Globex Corp") == [[("Renamed",)]]
     assert People.tenant("acme").name == "Again"
     assert noted() == ["before Renamed", "after Renamed", "before Again", "after Again"]
     with acting_as(SETUP):
-        assert write_name("Inside", if_called="Globex Corp") is None, (
-            "a failed condition would end the outer transaction"
-        )
+        assert write_name("Inside", if_called="Globex Corp") is None, "what locks it takes, it gives back by itself"
 
 
 def test_a_row_that_is_locked_too_long_is_the_longer_ways_matter(crowd: People) -> None:
@@ -124,11 +124,11 @@ def test_a_row_that_is_locked_too_long_is_the_longer_ways_matter(crowd: People) 
     impatient = Statement("SELECT set_config('lock_timeout', '50ms', true)", [])
     try:
         asked = [impatient, Statement(LOCK, ["acme"])]
-        assert write_if(SETUP, first=asked, holds=Statement("true", []), words=[]) is None
+        assert write_if(SETUP, locks=asked, holds=Statement("true", []), words=[]) is None
     finally:
         done.set()
         holder.join()
-    assert write_if(SETUP, first=asked, holds=Statement("true", []), words=[]) == [[("50ms",)], [("Acme GmbH",)]]
+    assert write_if(SETUP, locks=asked, holds=Statement("true", []), words=[]) == [[("50ms",)], [("Acme GmbH",)]]
 
 
 def test_a_plan_made_as_one_never_serves_another(crowd: People) -> None:
@@ -153,31 +153,26 @@ def test_a_connection_that_has_forgotten_what_was_prepared_is_replaced(own_datab
     assert connection.connection.autocommit
 
 
-def test_what_was_forgotten_between_the_trips_is_the_longer_ways_matter(
-    crowd: People, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    land = WholeTransaction.land
-
-    def land_and_forget(whole: WholeTransaction) -> Any:
-        found = land(whole)
-        with connection.cursor() as cursor:
-            cursor.execute("DEALLOCATE ALL")
-        return found
-
+def test_what_was_found_once_holds_for_no_later_transaction(crowd: People) -> None:
     assert write_name("First", if_called="Globex Corp")
-    monkeypatch.setattr(WholeTransaction, "land", land_and_forget)
-    done = write_name("Second", if_called="Globex Corp")
-    monkeypatch.undo()
-    named = settings.FLEXGATE_PREPARED_STATEMENTS
-    assert (done is None) is named
-    assert People.tenant("acme").name == ("First" if named else "Second")
-    assert write_name("Third", if_called="Globex Corp")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('flexgate.holds', true)")
+        assert cursor.fetchone() == ("",)
 
 
-def test_a_process_that_is_stopped_between_the_trips_frees_the_rows_soon(crowd: People) -> None:
-    open_for = Statement("SELECT current_setting('idle_in_transaction_session_timeout')", [])
-    assert write_if(SETUP, first=[open_for], holds=Statement("true", []), words=[]) == [[("15s",)]]
-    assert ask_as(SETUP, open_for.text, []) == [("2min",)]
+def test_a_text_that_is_too_long_is_refused_and_not_cut(crowd: People) -> None:
+    entry = AuditEntry(actor="x" * 1000, action="long", subject_type="test", subject_key="x")
+    with pytest.raises(DataError, match="too long"):
+        write_if(SETUP, locks=[], holds=Statement("true", []), words=[entry])
+    assert noted() == []
+
+
+def test_what_was_forgotten_is_prepared_anew(crowd: People) -> None:
+    assert write_name("First", if_called="Globex Corp")
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+    assert write_name("Second", if_called="Globex Corp")
+    assert People.tenant("acme").name == "Second"
 
 
 def test_a_statement_that_is_wrong_says_so_each_time(own_database: OwnDatabase) -> None:
