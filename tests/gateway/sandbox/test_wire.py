@@ -1,5 +1,6 @@
 """The sandbox on a real socket, through the gateway's own client: login, limits, faults."""
 
+import socket
 from collections.abc import Iterator
 
 import httpx
@@ -44,6 +45,18 @@ def test_a_second_login_ends_the_first_token(server: SandboxServer, http: httpx.
     form = {"username": "user", "password": "wrong", "client_id": "flexvm", "grant_type": "password"}
     refused = http.post(server.auth_url, data=form)
     assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
+
+
+def test_an_answer_leaves_in_one_piece(server: SandboxServer) -> None:
+    """In two, a client that keeps its connection waits 40 ms for the second, again and again."""
+    address = httpx.URL(server.url)
+    request = b"POST /ES/api/fortiflex/v2/programs/list HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+    with socket.create_connection((address.host, address.port), timeout=10) as connection:
+        for _ in range(5):
+            connection.sendall(request)
+            head, _, body = connection.recv(65536).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 ")
+            assert body.endswith(b"}")
 
 
 @pytest.mark.parametrize("kind", KINDS)
