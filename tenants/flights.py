@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import OperationalError
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
@@ -32,6 +33,7 @@ class Step:
 class Known:
     """What belongs to one connection: the names of what it has prepared, and how values are written for it and read from it."""
 
+    database: BaseDatabaseWrapper  # asked for once: behind Django's `connection` stands a look-up for every thread
     driver: Any
     names: set[bytes] = field(default_factory=set)
     adapters: Any = field(init=False)
@@ -45,11 +47,12 @@ _thread = threading.local()
 
 def what_is_known() -> Known:
     """Of this thread's connection, which stands afterwards."""
-    connection.close_if_health_check_failed()  # as Django's cursors do; tenants.connections says how often that is
-    connection.ensure_connection()
+    database = connections[DEFAULT_DB_ALIAS]
+    database.close_if_health_check_failed()  # as Django's cursors do; tenants.connections says how often that is
+    database.ensure_connection()
     known: Known | None = getattr(_thread, "known", None)
-    if known is None or known.driver is not connection.connection:
-        known = _thread.known = Known(connection.connection)
+    if known is None or known.driver is not database.connection:
+        known = _thread.known = Known(database, database.connection)
     return known
 
 
@@ -57,12 +60,11 @@ def fly(steps: Sequence[Step], known: Known) -> list[list[Any]]:
     """The rows that each statement gave. What flies outside of a transaction is one, and is undone if any of it fails: Django's errors, of
     the first that did. `known` learns what PostgreSQL has prepared since.
     """
-    connection.validate_no_broken_transaction()
-    server = known.driver.pgconn
-    begun = 0
-    if connection.in_atomic_block and server.transaction_status == TransactionStatus.IDLE:
+    database, server, begun = known.database, known.driver.pgconn, 0
+    database.validate_no_broken_transaction()
+    if database.in_atomic_block and server.transaction_status == TransactionStatus.IDLE:
         steps, begun = [Step(b"BEGIN"), *steps], 1  # Django leaves that to its cursors
-    with connection.wrap_database_errors:
+    with database.wrap_database_errors:
         _tell_and_send(steps, known)
         try:
             results = list(_receive(server))
@@ -75,16 +77,17 @@ def fly(steps: Sequence[Step], known: Known) -> list[list[Any]]:
 
 def _tell_and_send(steps: Sequence[Step], known: Known) -> None:
     """Whoever watches Django's statements sees these too, as one."""
-    if not connection.execute_wrappers and not connection.queries_logged:
+    database = known.database
+    if not database.execute_wrappers and not database.queries_logged:
         _send(steps, known)
         return
     send: Any = lambda *_: _send(steps, known)  # noqa: E731 - it is wrapped
-    for wrapper in reversed(connection.execute_wrappers):
+    for wrapper in reversed(database.execute_wrappers):
         send = functools.partial(wrapper, send)
     text = b"; ".join(step.text for step in steps).decode()
-    send(text, None, False, {"connection": connection, "cursor": None})
-    if connection.queries_logged:
-        connection.queries_log.append({"sql": text, "time": "0"})
+    send(text, None, False, {"connection": database, "cursor": None})
+    if database.queries_logged:
+        database.queries_log.append({"sql": text, "time": "0"})
 
 
 def _send(steps: Sequence[Step], known: Known) -> None:
