@@ -1,6 +1,5 @@
 """From planned to sent: an operation is claimed with the attempt's row, in the transaction that takes the lane."""
 
-import copy
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,7 +13,7 @@ from gateway.provisioning.writes.registry import WRITES
 from gateway.tags import make_tag
 from tenants import clock
 from tenants.last_words import Word, write_last
-from tenants.rows import Statement
+from tenants.rows import Statement, copy_of
 
 STILL_PLANNED = "EXISTS (SELECT 1 FROM gateway_operation WHERE id = %s AND state = 'planned')"
 
@@ -46,7 +45,7 @@ def claim_at_once(operation: Operation, draft: Draft | None) -> Claim | None:
     if operation.kind != Operation.Kind.CREATE_VM or operation.background or operation.sent_at is not None:
         return None
     now = clock.now()
-    sent = copy.copy(operation)
+    sent = copy_of(operation)
     sent.state, sent.sent_at, sent.next_check_at = State.SENT, now, now + timedelta(seconds=sent_seconds())
     attempt = _new_attempt(sent, 1)
     conditions = [share_left(operation.api_user_id, operation.tenant, now), queue_has_room(operation)]
@@ -58,6 +57,8 @@ def claim_at_once(operation: Operation, draft: Draft | None) -> Claim | None:
     else:  # nobody sees it as planned: it is journaled as sent
         locks = []
         conditions.append(is_plannable(operation, draft.fence))
+        if draft.unchanged is not None:
+            conditions.append(draft.unchanged)
         before, otherwise = (draft.actor, [sent if word is operation else word for word in draft.words]), draft.journal
     return Claim(
         locks=locks,

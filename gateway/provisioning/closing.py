@@ -1,6 +1,5 @@
 """From sent to settled: what came of a call is written down, and the lane given back, in one transaction."""
 
-import copy
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -34,7 +33,7 @@ from gateway.provisioning.writes.registry import WRITES
 from gateway.provisioning.writes.write import NotOurs, Stored, WrongAnswer
 from tenants.context import acting_as, write_if
 from tenants.last_words import collect_words
-from tenants.rows import Statement
+from tenants.rows import Statement, copy_of
 
 log = structlog.get_logger("flexgate.operations")
 
@@ -118,7 +117,7 @@ def _close_birth(operation: Operation, attempt: Attempt, answer: Answer[Any], tu
     serials = [record.serial_number for record in found]
     if len(set(serials)) != operation.intent["count"] or len(serials) != operation.intent["count"]:
         return None
-    row = copy.copy(operation)
+    row = copy_of(operation)
     known, unsettled = is_known(operation, found), is_still_sent(operation, attempt)
     with collect_words() as words:
         row.made = write_births(row, found, {config.id: config})

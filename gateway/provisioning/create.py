@@ -2,16 +2,17 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 
 from gateway.catalogue import Form, form_of
-from gateway.models import ApiUser, Config, Entitlement, Operation, Program
+from gateway.models import Entitlement, Operation, Program
 from gateway.operations import Plan
 from gateway.provisioning import checks
-from gateway.provisioning.drafts import draft_operation
+from gateway.provisioning.drafts import GroundChanged, draft_operation
 from gateway.provisioning.estimates import CALC_WAIT, points_of_config
-from gateway.provisioning.ground import find_ground
+from gateway.provisioning.ground import Ground, find_ground, recall_ground
 from gateway.provisioning.guards import guard_creation, guard_product, guard_program, has_limits, needs_points
 from gateway.provisioning.idempotency import (
     Outcome,
@@ -50,37 +51,32 @@ class Wish:
 
 def create_entitlements(actor: Actor, wish: Wish, *, tenant: Tenant | None, manner: Manner = AS_USUAL) -> Outcome:
     """Journal the creation, send it (unless the worker is to), settle it. A refusal is a Problem and leaves no row."""
+    if (outcome := _create_as_known(actor, wish, tenant=tenant, manner=manner)) is not None:
+        return outcome
     earlier = find_earlier(actor, manner.key)
     if (replay := replay_of(earlier)) is not None:
         return replay
     ground = find_ground(actor, wish.config, tenant=tenant)
-    config, api_user = ground.config, ground.api_user
-    form = form_of(ground.product, config.product_type_id)
-    _check_form(wish, form)
-    _check_values(wish, ground.program)
+    form = _check_wish(wish, ground, tenant)
     if form == "hardware":
         with acting_as(actor):
             _check_available(actor, wish)
-    guard_product(tenant, config.product_type_id)
     began = time.monotonic()
     points = points_of_config(
-        config,
+        ground.config,
         tenant=tenant,
         ask=not manner.deferred or needs_points(tenant),
         wait_seconds=manner.wait_seconds / 3 if not manner.deferred else CALC_WAIT,
     )
     manner = manner.after(time.monotonic() - began)
-    count = len(wish.serial_numbers or ()) or wish.count or 1
-    points_per_day = None if points is None else points * count
-    plan = _plan(wish, config, form, api_user, tenant)
-    plan = replace(plan, points_per_day=points_per_day, neighbours=(tenant, api_user, config))
-    if form == "vm" and manner.key is None and not manner.deferred and not has_limits(tenant):
+    plan = _plan(wish, ground, form, tenant, points)
+    if form == "vm" and _is_plain(manner, tenant):
         return carry_out_draft(draft_operation(actor, plan, manner=manner), manner)
     with acting_as(actor):
         if form == "hardware":
             _check_available(actor, wish)  # again, now that nobody can come in between
         try:
-            guard_creation(tenant, config, count=count, points_per_day=points_per_day)
+            guard_creation(tenant, ground.config, count=_count(wish), points_per_day=plan.points_per_day)
         except Problem:
             # The other of two with one key may have been counted: that one is ours too.
             if (replay := replay_of(find_earlier(actor, manner.key))) is not None:
@@ -88,6 +84,40 @@ def create_entitlements(actor: Actor, wish: Wish, *, tenant: Tenant | None, mann
             raise
         outcome = start_operation(actor, plan, manner=manner, earlier=earlier)
     return carry_out(outcome, manner)
+
+
+def _create_as_known(actor: Actor, wish: Wish, *, tenant: Tenant | None, manner: Manner) -> Outcome | None:
+    """The same on what was read lately, which the sending looks at once more; None, and nothing done, where more is to be asked."""
+    if not _is_plain(manner, tenant):
+        return None
+    try:
+        ground = recall_ground(actor, wish.config, tenant=tenant)
+        if ground is None or ground.config.points_per_day is None or _check_wish(wish, ground, tenant) != "vm":
+            return None
+    except Problem:
+        return None  # whether that is still so has to be asked
+    plan = _plan(wish, ground, "vm", tenant, ground.config.points_per_day)
+    try:
+        return carry_out_draft(draft_operation(actor, plan, manner=manner, unchanged=ground.unchanged), manner)
+    except GroundChanged:
+        return None
+
+
+def _is_plain(manner: Manner, tenant: Tenant | None) -> bool:
+    """Nobody can ask for it a second time by a key, and nothing has to be counted first."""
+    return manner.key is None and not manner.deferred and not has_limits(tenant)
+
+
+def _check_wish(wish: Wish, ground: Ground, tenant: Tenant | None) -> Form:
+    form = form_of(ground.product, ground.config.product_type_id)
+    _check_form(wish, form)
+    _check_values(wish, ground.program)
+    guard_product(tenant, ground.config.product_type_id)
+    return form
+
+
+def _count(wish: Wish) -> int:
+    return len(wish.serial_numbers or ()) or wish.count or 1
 
 
 def _check_form(wish: Wish, form: Form) -> None:
@@ -136,7 +166,8 @@ def _check_available(actor: Actor, wish: Wish) -> None:
         raise Problem("state_conflict", f"These are registered already: {', '.join(mine)}.")
 
 
-def _plan(wish: Wish, config: Config, form: Form, api_user: ApiUser, tenant: Tenant | None) -> Plan:
+def _plan(wish: Wish, ground: Ground, form: Form, tenant: Tenant | None, points: Decimal | None) -> Plan:
+    config, api_user = ground.config, ground.api_user
     intent: dict[str, object] = {
         "description": wish.description,
         "end_day": wish.end_date.isoformat() if wish.end_date else None,
@@ -156,4 +187,6 @@ def _plan(wish: Wish, config: Config, form: Form, api_user: ApiUser, tenant: Ten
         config_id=config.id,
         serial_numbers=wish.serial_numbers or (),
         intent=intent,
+        points_per_day=None if points is None else points * _count(wish),
+        neighbours=(tenant, api_user, config),
     )
