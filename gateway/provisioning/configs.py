@@ -76,12 +76,11 @@ def update_config(
     with acting_as(actor):
         row = _lock_config(actor, config_id)
         api_user = checks.reader_of(row.program_id, row.account_id)
-        values = None if parameters is None else merge_parameters(row, parameters)
-        if values is not None:
-            standing = as_parameters(row.parameters)
-            product = find_product_type(api_user.api_url, row.product_type_id)
-            check_parameters(product, as_parameters(values), before=standing)
-            values = values if parameters_differ(row, values) else None
+        values = None
+        if parameters is not None:
+            checks.check_changed_parameters(row, parameters)
+            merged = merge_parameters(row, parameters)
+            values = merged if parameters_differ(row, merged) else None
         name = None if name == row.name else name
         if name is None and values is None:
             return None

@@ -114,6 +114,7 @@ def _resize(
     `rest` is what else was asked for: it follows by itself once the config is as it should be.
     """
     config = row.config
+    checks.check_changed_parameters(config, parameters)
     wanted = merge_parameters(config, parameters)
     if not parameters_differ(config, wanted):
         return None
@@ -129,10 +130,9 @@ def _resize(
         raise Problem("token_narrowed", "This would need another config, and your token is narrowed to those it names.")
     then = {"entitlement": {**rest, "serial": row.serial_number}}
     if own:
-        return update_config(actor, config.id, parameters=wanted, then=then if rest else {}, manner=manner)
+        return update_config(actor, config.id, parameters=parameters, then=then if rest else {}, manner=manner)
     if twin is not None:
         return twin.id
-    checks.check_new_parameters(config, wanted)
     with acting_as(actor):
         plan = plan_copy(config, owner, parameters=wanted, serial=row.serial_number, then=then)
         refuse_if_in_progress(serial_numbers=[row.serial_number])
