@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway import catalogue
-from gateway.models import ProductCatalogue
+from gateway.models import Config, ProductCatalogue
 from tenants.context import acting_as
 from tests.people import SETUP, People
 from tests.worlds import SandboxWorld
@@ -81,3 +81,15 @@ def test_a_value_that_fortinet_sells_no_more_stops_no_other_change(people: Peopl
     assert change(people, f"configs/{config}", (1, "4")).status_code == 200
     assert change(people, f"entitlements/{serial}", (1, "8")).status_code == 200
     assert change(people, f"configs/{config}", (2, "UTM")).json()["code"] == "invalid"
+
+
+def test_a_value_that_is_no_number_is_fortiflexes_to_refuse_where_the_catalogue_is_silent(
+    people: People, world: SandboxWorld, sase: tuple[int, str]
+) -> None:
+    with acting_as(SETUP):
+        ProductCatalogue.objects.update(product_types=[])
+    catalogue._read.clear()
+    answer = change(people, f"configs/{sase[0]}", (59, "²"))
+    assert (answer.status_code, answer.json()["code"]) == (502, "upstream_rejected")
+    with acting_as(SETUP):
+        assert Config.objects.get(id=sase[0]).parameters[4]["value"] == "4"
