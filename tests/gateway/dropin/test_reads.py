@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from gateway.days import today
-from gateway.models import Entitlement, Program, ProgramAccount
+from gateway.models import Config, Entitlement, Program, ProgramAccount
 from gateway.upstream import client_for
 from tenants.context import acting_as
 from tests.gateway.dropin.clients import DONE, FlexClient, refused
@@ -35,6 +35,7 @@ def test_programs_are_those_that_the_tenant_may_use(people: People, acme: FlexCl
     assert acme.call("programs/list") == (200, DONE | {"programs": [shown]})
     people.operator.patch("tenants/acme", {"programs": []})
     assert acme.call("programs/list") == (200, DONE | {"programs": []})
+    assert people.operator.delete(f"configs/{world.config_id}/offers/acme").status_code == 204
     assert acme.call("configs/list", {"programSerialNumber": PROGRAM}) == NO_PROGRAM
 
 
@@ -94,6 +95,29 @@ def test_configs_are_own_offered_and_in_use_without_our_suffix(
         refused("Account is invalid."),
     )
     assert acme.call("configs/list") == (400, refused("programSerialNumber is required."))
+
+
+def test_a_config_is_listed_where_nothing_new_may_be_made_and_nothing_stands_yet(
+    people: People, acme: FlexClient, globex: FlexClient, world: SandboxWorld
+) -> None:
+    """Terraform reads a config by the list of its program and account, and takes one that is missing for an error."""
+    world.sandbox.add_account(100_002)
+    world.sandbox.create_config(program=PROGRAM, name="there", product_type_id=1, parameters=ENT_4, account_id=100_002)
+    world.sync()
+    with acting_as(SETUP):
+        there = Config.objects.get(account_id=100_002).id
+    new = {"programSerialNumber": PROGRAM, "accountId": ACCOUNT, "name": "own", "productTypeId": 1}
+    own = acme.ok("configs/create", new | {"parameters": [{"id": i, "value": v} for i, v in ENT_4]})["configs"]["id"]
+    people.operator.patch("tenants/acme", {"programs": []})
+    assert people.operator.post(f"configs/{there}/offers", {"tenant": "acme"}).status_code == 201
+    body = {"programSerialNumber": PROGRAM}
+    for account, configs in ((ACCOUNT, own), (100_002, there)):
+        listed = acme.ok("configs/list", body | {"accountId": account})["configs"]
+        assert configs in [row["id"] for row in listed]
+        assert acme.ok("entitlements/list", body | {"accountId": account})["entitlements"] == []
+    assert acme.ok("programs/list")["programs"] == []
+    people.operator.patch("tenants/globex", {"programs": []})
+    assert globex.call("configs/list", body) == NO_PROGRAM
 
 
 def test_a_config_of_another_tenant_under_a_handed_over_entitlement_keeps_its_name(
