@@ -241,6 +241,23 @@ def test_folders_are_counted_over_own_entitlements(acme: FlexClient, globex: Fle
     assert acme.call("groups/list", {"accountId": 5}) == (400, refused("Account is invalid."))
 
 
+def test_a_folder_is_in_the_words_of_whoever_named_it(
+    people: People, acme: FlexClient, globex: FlexClient, offered: int
+) -> None:
+    folder = "My Assets/Acme plant Bonn"
+    serial = make(acme, offered, folderPath=folder)[0]["serialNumber"]
+    pooled = people.operator.post("entitlements", {"config": offered, "tenant": None, "folder_path": "My Assets/Pool"})
+    assert [row["folderPath"] for row in acme.ok("groups/list")["groups"]] == [folder]
+    assert people.acme.post("entitlements/next-token", {"folder_path": folder}).status_code == 200
+    give([serial, pooled.json()["entitlements"][0]["serial_number"]], "globex", today())
+    assert [row["folderPath"] for row in globex.ok("groups/list")["groups"]] == ["My Assets", "My Assets/Pool"]
+    none = (400, refused("No available token."))
+    assert globex.call("groups/nexttoken", {"folderPath": folder}) == none
+    answer = people.globex.post("entitlements/next-token", {"folder_path": folder})
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_available")
+    assert globex.ok("groups/nexttoken", {"folderPath": "My Assets"})["entitlements"][0]["serialNumber"] == serial
+
+
 def test_the_next_token_is_found_without_asking_upstream(
     acme: FlexClient, globex: FlexClient, world: SandboxWorld, offered: int
 ) -> None:
