@@ -18,7 +18,7 @@ def create(asked: Asked) -> dict[str, Any]:
     values: dict[str, Any] = {
         "program": program,
         "name": body.required_text("name"),
-        "product_type_id": body.required_whole("productTypeId"),
+        "product_type_id": body.catalogue_id("productTypeId"),
         "parameters": body.parameters() or [],
         "account_id": _account_for(asked, program, body.whole("accountId")),
     }
