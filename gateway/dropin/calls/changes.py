@@ -73,7 +73,7 @@ def transfer(asked: Asked) -> dict[str, Any]:
         raise refuse(NO_ACCOUNT)
     if any(row.account_id != source_account for row in rows):
         raise refuse("Serial numbers do not belong to the source account.")
-    write_once(
+    return write_once(
         asked,
         {"serials": sorted(serials), "source": source, "target_account": target_account, "target": target},
         lambda manner: transfer_entitlements(
@@ -84,9 +84,8 @@ def transfer(asked: Asked) -> dict[str, Any]:
             target_config=target,
             manner=manner,
         ),
+        lambda _: _show(asked, serials),
     )
-    with acting_as(asked.actor):
-        return {"entitlements": read_entitlements(asked.actor, serials)}
 
 
 def remove(asked: Asked) -> dict[str, Any]:
@@ -95,9 +94,12 @@ def remove(asked: Asked) -> dict[str, Any]:
     with acting_as(asked.actor):
         for serial in serials:
             find_entitlement(asked.actor, serial)
-    values = {"serials": sorted(serials)}
-    write_once(asked, values, lambda manner: remove_hardware(asked.actor, serials=sorted(serials), manner=manner))
-    return {}
+    return write_once(
+        asked,
+        {"serials": sorted(serials)},
+        lambda manner: remove_hardware(asked.actor, serials=sorted(serials), manner=manner),
+        lambda _: {},
+    )
 
 
 def _entitlement_of(asked: Asked) -> Entitlement:
@@ -114,11 +116,15 @@ def _serials_of(asked: Asked) -> list[str]:
 
 
 def _change(asked: Asked, row: Entitlement, values: Mapping[str, Any], verb: Verb) -> dict[str, Any]:
+    serial = row.serial_number
     try:
-        write_once(asked, {"serial": row.serial_number, **values}, verb)
+        return write_once(asked, {"serial": serial, **values}, verb, lambda _: _show(asked, [serial]))
     except Problem as problem:
         # Ansible's entitlements_update takes any other text of a failed stop or reactivate for success.
         problem.detail = f"{UNABLE} {problem.detail}"
         raise
+
+
+def _show(asked: Asked, serials: list[str]) -> dict[str, Any]:
     with acting_as(asked.actor):
-        return {"entitlements": read_entitlements(asked.actor, [row.serial_number])}
+        return {"entitlements": read_entitlements(asked.actor, serials)}

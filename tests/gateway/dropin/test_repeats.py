@@ -19,7 +19,7 @@ from gateway.dropin.body import Body
 from gateway.dropin.places import Asked
 from gateway.dropin.repeats import write_once
 from gateway.dropin.turns import LEASE_SECONDS
-from gateway.models import Assignment, Operation
+from gateway.models import Assignment, Entitlement, Operation
 from gateway.operations import lock_unsettled, settle_failed
 from gateway.provisioning.create import Wish, create_entitlements
 from gateway.provisioning.idempotency import Outcome
@@ -85,6 +85,20 @@ def test_terraform_gets_the_entitlement_whose_answer_was_lost(stand: Stand, work
     assert [operation.state for operation in stand.operations()] == ["succeeded"]
     assert terraform.read_vm(row) == row
     assert events() == []
+
+
+def test_a_success_that_could_not_be_read_back_was_given_to_nobody(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database went away between the settling and the answer: it is an error of ours, and not the end of what was made."""
+    token, entitlements = stand.access_token(stand.people.acme), type(Entitlement.objects.all())
+    with monkeypatch.context() as broken:
+        broken.setattr(entitlements, "visible_to", lambda self, actor: 1 / 0)
+        assert post(stand, token).status_code == 500
+    [made] = stand.made()
+    answer = post(stand, token)
+    assert (answer.status_code, [row["serialNumber"] for row in answer.json()["entitlements"]]) == (200, [made])
+    assert stand.made() == [made] == owned()
 
 
 def test_what_was_not_made_is_made_once_it_is_known(stand: Stand) -> None:
@@ -333,7 +347,7 @@ def test_who_was_stopped_and_lost_its_turn_plans_nothing(stand: Stand) -> None:
         return create_entitlements(acme, Wish(config=stand.config, count=1), tenant=tenant, manner=manner)
 
     with pytest.raises(Problem) as raised:
-        write_once(Asked(acme, tenant, CREATE, Body({})), {"count": 1}, create_when_overtaken)
+        write_once(Asked(acme, tenant, CREATE, Body({})), {"count": 1}, create_when_overtaken, lambda _: {})
     assert raised.value.status == 503
     assert (stand.operations(), stand.made()) == ([], [])
 
