@@ -258,6 +258,16 @@ def test_a_folder_is_in_the_words_of_whoever_named_it(
     assert globex.ok("groups/nexttoken", {"folderPath": "My Assets"})["entitlements"][0]["serialNumber"] == serial
 
 
+def test_what_was_made_without_a_folder_is_found_in_the_top_one_by_either_api(
+    people: People, acme: FlexClient, offered: int
+) -> None:
+    serial = make(acme, offered)[0]["serialNumber"]
+    make(acme, offered, folderPath="My Assets/Bonn")
+    found = people.acme.post("entitlements/next-token", {"folder_path": "My Assets"})
+    assert (found.status_code, found.json().get("serial_number")) == (200, serial)
+    assert acme.ok("groups/nexttoken", {"folderPath": "My Assets"})["entitlements"][0]["serialNumber"] == serial
+
+
 def test_the_next_token_is_found_without_asking_upstream(
     acme: FlexClient, globex: FlexClient, world: SandboxWorld, offered: int
 ) -> None:
