@@ -124,7 +124,7 @@ def _fault_in(rule: ParameterType, values: list[str]) -> str | None:
 
 
 def _number_fault(rule: ParameterType, value: str) -> str | None:
-    if not (value.isascii() and value.isdigit() and len(value) <= 12):
+    if not _is_whole(value):
         return "takes a whole number"
     number, low = int(value), rule.min_value or 0
     if number == 0 and rule.id in ZERO_TOO_IDS:
@@ -136,6 +136,11 @@ def _number_fault(rule: ParameterType, value: str) -> str | None:
     if rule.step and number % rule.step and (number - low) % rule.step:
         return f"goes in steps of {rule.step}"
     return None
+
+
+def _is_whole(value: str) -> bool:
+    """Whether `value` is one to twelve plain digits: a text like "²" is a digit to Python and no number."""
+    return value.isascii() and value.isdigit() and len(value) <= 12
 
 
 def _check_up_only(
@@ -153,7 +158,7 @@ def _check_up_only(
         lowered = (
             order.index(new[0]) < order.index(old.value)
             if order and new[0] in order and old.value in order
-            else new[0].isdigit() and old.value.isdigit() and int(new[0]) < int(old.value)
+            else _is_whole(new[0]) and _is_whole(old.value) and int(new[0]) < int(old.value)
         )
         if lowered:
             reason = f"can be raised and never lowered; it stands at {old.value}"

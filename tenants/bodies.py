@@ -34,8 +34,12 @@ class ExactJSONParser(BaseParser):
 def parse_object(raw: bytes) -> dict[str, Any]:
     """One JSON object, as strictly as ExactJSONParser says. ParseError for everything else."""
     try:
+        # Decoded here: of bytes json.loads guesses UTF-16 and 32 too, and lets halves of surrogate pairs through.
         body = json.loads(
-            raw, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates
+            raw.decode("utf-8-sig"),
+            parse_float=Decimal,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_refuse_duplicates,
         )
     except (UnicodeDecodeError, RecursionError) as error:
         raise ParseError("The body is not JSON in UTF-8.") from error

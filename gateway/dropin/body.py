@@ -20,6 +20,7 @@ WHOLE = re.compile(r"-?[0-9]{1,18}")
 NOTHING = (b"", b'""', b"null")
 LONGEST_TEXT = 1000
 MOST_ITEMS = 200
+LARGEST_CATALOGUE_ID = 100_000  # as the REST API's
 
 
 def read_json(raw: bytes) -> dict[str, Any]:
@@ -52,6 +53,13 @@ class Body:
         value = self.whole(name)
         if value is None:
             raise refuse(f"{name} is required.")
+        return value
+
+    def catalogue_id(self, name: str) -> int:
+        """A product's or a parameter's: what Fortinet will add nobody knows, so only what can be none is refused."""
+        value = self.required_whole(name)
+        if not 1 <= value <= LARGEST_CATALOGUE_ID:
+            raise refuse(f"Invalid value for {name}.")
         return value
 
     def text(self, name: str) -> str | None:
@@ -125,7 +133,7 @@ def write_scalar(value: Any) -> str | None:
 def _read_parameter(item: Any) -> dict[str, Any]:
     if not isinstance(item, Mapping):
         raise refuse("Invalid value for parameters.")
-    parameter_id = Body(item).required_whole("id")
+    parameter_id = Body(item).catalogue_id("id")
     value = item.get("value")
     text = value if isinstance(value, str) else write_scalar(value)
     if text is None or len(text) > LONGEST_TEXT or "\x00" in text:

@@ -35,9 +35,10 @@ def usable_places(tenant: Tenant) -> set[Place]:
 
 
 def known_places(asked: Asked) -> set[Place]:
-    """Those, and where its entitlements stand. Inside `acting_as(asked.actor)`."""
+    """Those, and where its entitlements stand and the configs lie that it sees. Inside `acting_as(asked.actor)`."""
     own = Entitlement.objects.visible_to(asked.actor).order_by().values_list("program_id", "account_id").distinct()
-    return usable_places(asked.tenant) | set(own)
+    seen = Config.objects.visible_to(asked.actor).filter(vanished_at__isnull=True)
+    return usable_places(asked.tenant) | set(own) | set(seen.values_list("program_id", "account_id").distinct())
 
 
 def check_place(places: Collection[Place], *, program: str, account: int | None) -> None:

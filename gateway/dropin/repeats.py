@@ -43,10 +43,11 @@ IN_PROGRESS_PAUSE = 0.5
 VERB_MARGIN = 1.0  # of a verb's time that its checks may take before it waits for FortiFlex
 State = Operation.State
 Verb = Callable[[Manner], Outcome | None]
+Show = Callable[[Operation | None], dict[str, Any]]
 
 
-def write_once(asked: Asked, values: Mapping[str, Any], verb: Verb) -> Operation | None:
-    """The succeeded operation that answers this request, given to it alone; None = `verb` had nothing to do.
+def write_once(asked: Asked, values: Mapping[str, Any], verb: Verb, show: Show) -> dict[str, Any]:
+    """What `show` makes of the succeeded operation that answers this request, which is given to it alone; None = `verb` had nothing to do.
 
     `values` are the checked fields, by which a repeated request is known. Problems: what refused it, or 503 where it is not known yet.
     """
@@ -58,17 +59,17 @@ def write_once(asked: Asked, values: Mapping[str, Any], verb: Verb) -> Operation
                 continue
             if earlier.state == State.UNKNOWN and earlier.next_check_at is None:
                 raise Problem("upstream_unavailable", A_PERSON_HAS_TO_LOOK, headers={"Retry-After": "900"})
-            return _take_over(asked, earlier, turn)
+            return _take_over(asked, earlier, turn, show)
         refused = definite_refusal(asked, key)
         if refused is not None:
             raise as_problem(refused.error or {}, asked.actor)
         before = given_lately(asked, key)
         outcome = _carry_out(turn, verb, Manner(repeat_key=key, fence=turn))
         if outcome is None:
-            return None
+            return show(None)
         if before is not None:
             note_possible_duplicate(outcome.operation, before)
-        return _take_over(asked, outcome.operation, turn)
+        return _take_over(asked, outcome.operation, turn, show)
 
 
 def repeat_key(asked: Asked, values: Mapping[str, Any]) -> str:
@@ -100,14 +101,18 @@ def _carry_out(turn: Turn, verb: Verb, manner: Manner) -> Outcome | None:
             time.sleep(IN_PROGRESS_PAUSE)
 
 
-def _take_over(asked: Asked, operation: Operation, turn: Turn) -> Operation:
-    """Wait until it is settled, and be the one who is told. Its answer is this request's if nobody else has had it."""
+def _take_over(asked: Asked, operation: Operation, turn: Turn, show: Show) -> dict[str, Any]:
+    """Wait until it is settled, and be the one who is told. Its answer is this request's if nobody else has had it.
+
+    Given last: where the answer can't be made, nobody was told, and the next identical request is.
+    """
     last = follow(operation)
     if last.settled_at is None:
         last = _wait(operation, turn)
     if last.state == State.SUCCEEDED:
+        answer = show(last)
         if hand_over(operation):
-            return last
+            return answer
         raise not_known_yet()
     if may_try_again(last) and (last.error or {}).get("code") == "not_done":
         raise not_known_yet()  # provably not done: the same request starts anew

@@ -28,6 +28,7 @@ SET tenant_id = owner.tenant_id,
     description = COALESCE(owner.description, ''),
     labels = COALESCE(owner.labels, '{}'::jsonb),
     operator_labels = CASE WHEN e.tenant_id IS NULL THEN e.operator_labels ELSE '{}'::jsonb END,
+    folder_path = CASE WHEN e.tenant_id IS NULL THEN e.folder_path ELSE '' END,
     proposed_tenant = CASE WHEN owner.tenant_id IS NULL THEN e.proposed_tenant ELSE '' END
 FROM (
     SELECT s.serial_number, s.tenant_id AS before, a.tenant_id, a.description, a.labels
@@ -44,7 +45,8 @@ RETURNING e.serial_number, owner.before, owner.tenant_id
 def flip_owners(day: date, *, serials: Collection[str] | None = None) -> int:
     """Make `Entitlement.tenant` say who owns each serial on `day`; how many changed. Inside `acting_as` of somebody who sees every tenant.
 
-    An unused licence token that an earlier owner could read is renewed for the new one, in the same transaction.
+    An unused licence token that an earlier owner could read is renewed for the new one, in the same transaction. The folder that an owner
+    named is in its words, and goes with it.
     """
     parameters: dict[str, Any] = {"day": day, "serials": None if serials is None else list(serials)}
     with connection.cursor() as cursor:

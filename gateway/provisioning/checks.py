@@ -147,11 +147,14 @@ def refuse_unusable(actor: Actor, row: Config, *, tenant: Tenant | None, offered
         )
 
 
-def check_new_parameters(config: Config, wanted: Sequence[Mapping[str, Any]]) -> None:
-    """The full set that a config of this product would get. Problem `invalid` names the parameter."""
+def check_changed_parameters(config: Config, given: Sequence[Mapping[str, Any]]) -> None:
+    """Those that are to replace the config's. Problem `invalid` names the parameter, by its place among the given.
+
+    What stays as it is is not looked at: a value that Fortinet has taken out of its catalogue may be kept, as far as anybody knows.
+    """
     api_user = reader_of(config.program_id, config.account_id)
     product = find_product_type(api_user.api_url, config.product_type_id)
-    check_parameters(product, as_parameters([dict(item) for item in wanted]), before=as_parameters(config.parameters))
+    check_parameters(product, as_parameters([dict(item) for item in given]), before=as_parameters(config.parameters))
 
 
 def program_of(config: Config) -> Program:

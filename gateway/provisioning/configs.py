@@ -10,7 +10,7 @@ from gateway.catalogue import READ_ONLY_IDS, as_parameters, check_parameters, fi
 from gateway.models import ApiUser, Config, Operation
 from gateway.operations import CREATIONS, JOURNAL, OPEN, Plan, refuse_if_in_progress
 from gateway.provisioning import checks
-from gateway.provisioning.guards import guard_product
+from gateway.provisioning.guards import guard_new_size, guard_product
 from gateway.provisioning.idempotency import Outcome, carry_out, find_earlier, replay_of, start_operation
 from gateway.provisioning.manner import AS_USUAL, Manner
 from gateway.provisioning.sharing import MANAGED, MAY_BE_SHARED, is_shared
@@ -73,15 +73,17 @@ def update_config(
     """
     if name is not None:
         checks.check_name(name)
+    if parameters is not None:
+        with acting_as(actor):
+            row = _lock_config(actor, config_id)
+            checks.check_changed_parameters(row, parameters)
+            owner = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None
+        if (wanted := merge_changed(row, parameters)) is not None:
+            guard_new_size(owner, row, wanted)
     with acting_as(actor):
         row = _lock_config(actor, config_id)
         api_user = checks.reader_of(row.program_id, row.account_id)
-        values = None if parameters is None else merge_parameters(row, parameters)
-        if values is not None:
-            standing = as_parameters(row.parameters)
-            product = find_product_type(api_user.api_url, row.product_type_id)
-            check_parameters(product, as_parameters(values), before=standing)
-            values = values if parameters_differ(row, values) else None
+        values = None if parameters is None else merge_changed(row, parameters)
         name = None if name == row.name else name
         if name is None and values is None:
             return None
@@ -127,6 +129,12 @@ def merge_parameters(config: Config, given: Parameters) -> list[dict[str, Any]]:
         if int(item["id"]) not in READ_ONLY_IDS
     ]
     return [item for item in kept if item["id"] not in named] + _settable(given)
+
+
+def merge_changed(config: Config, given: Parameters) -> list[dict[str, Any]] | None:
+    """The full set with the given ones; None = it is so already."""
+    merged = merge_parameters(config, given)
+    return merged if parameters_differ(config, merged) else None
 
 
 def find_twin(

@@ -1,13 +1,15 @@
 """Before money is spent: what the operator allows a tenant, and what the program still gives."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from gateway.days import today
 from gateway.models import Config, Entitlement, Operation, Program
 from gateway.operations import CREATIONS, JOURNAL, OPEN
+from gateway.provisioning.estimates import more_points, points_of_config
 from tenants.context import acting_as
 from tenants.models import Tenant
 from tenants.problems import Problem
@@ -25,7 +27,7 @@ def guard_creation(tenant: Tenant | None, config: Config, *, count: int, points_
     limits = tenant.limits
     with acting_as(JOURNAL):
         Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
-        running = Entitlement.objects.filter(tenant=tenant, vanished_at__isnull=True).exclude(status__in=ENDED)
+        running = _running(tenant)
         # What is asked for and not settled yet may come to exist.
         asked = list(Operation.objects.filter(tenant=tenant, kind__in=CREATIONS, state__in=OPEN))
         if limits.get("entitlements") is not None:
@@ -56,9 +58,34 @@ def guard_resize(tenant: Tenant | None, config: Config, *, more: Decimal | None)
         guard_creation(tenant, config, count=0, points_per_day=more)
 
 
+def guard_new_size(tenant: Tenant | None, config: Config, wanted: Sequence[Mapping[str, Any]]) -> None:
+    """`wanted` = the parameters that a config of `tenant` will have: all of its that runs under it costs that much then.
+
+    Outside every context: FortiFlex may be asked.
+    """
+    if tenant is None or not needs_points(tenant):
+        return
+    with acting_as(JOURNAL):
+        running = _running(tenant).filter(config=config).count()
+    more = more_points(config, [dict(item) for item in wanted], tenant=tenant) if running else Decimal(0)
+    guard_resize(tenant, config, more=None if more is None else more * running)
+
+
+def guard_move(tenant: Tenant | None, row: Entitlement, target: Config) -> None:
+    """`row` will cost what an entitlement of `target` costs; one that has ended, only once it is reactivated. As `guard_new_size`."""
+    if tenant is None or not needs_points(tenant) or row.status in ENDED:
+        return
+    before, after = points_of_config(row.config, tenant=tenant), points_of_config(target, tenant=tenant)
+    guard_resize(tenant, target, more=None if before is None or after is None else after - before)
+
+
 def needs_points(tenant: Tenant | None) -> bool:
     """Whether a creation may not be planned before its points are known."""
     return tenant is not None and tenant.limits.get("points_per_day") is not None
+
+
+def _running(tenant: Tenant) -> "QuerySet[Entitlement]":
+    return Entitlement.objects.filter(tenant=tenant, vanished_at__isnull=True).exclude(status__in=ENDED)
 
 
 def guard_product(tenant: Tenant | None, product_type_id: int) -> None:

@@ -12,6 +12,7 @@ from tenants.actors import Actor
 from tenants.problems import Problem
 
 READY = ("PENDING", "ACTIVE")
+TOP_FOLDER = "My Assets"  # where FortiFlex puts what is made without a folder
 
 
 def renew_token(actor: Actor, serial: str, *, manner: Manner = AS_USUAL) -> Outcome:
@@ -45,8 +46,13 @@ def find_next_token(actor: Actor, *, config: int | None = None, folder_path: str
     if config is not None:
         rows = rows.filter(config_id=config)
     if folder_path is not None:
-        rows = rows.filter(folder_path=folder_path)
+        rows = rows.filter(folder_path__in=stored_folders(folder_path))
     row = rows.exclude(token="").order_by("serial_number").first()
     if row is None:
         raise Problem("not_available", "No entitlement with an unused licence token is left here; create one.")
     return row
+
+
+def stored_folders(path: str) -> list[str]:
+    """What stands in the mirror for the folder `path`."""
+    return [path, ""] if path == TOP_FOLDER else [path]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.models import Entitlement, Operation
+from gateway.models import Config, Entitlement, Operation
 from gateway.operations import JOURNAL, refuse_if_in_progress
 from gateway.provisioning import checks
 from gateway.provisioning.change import change_entitlement, lock_entitlement
@@ -16,7 +16,7 @@ from gateway.provisioning.configs import (
     update_config,
 )
 from gateway.provisioning.estimates import more_points
-from gateway.provisioning.guards import guard_resize, needs_points
+from gateway.provisioning.guards import guard_move, guard_resize, needs_points
 from gateway.provisioning.idempotency import Outcome, carry_out, start_operation
 from gateway.provisioning.manner import AS_USUAL, Manner
 from gateway.provisioning.writes.changes import HAS_AN_END_TO_CHANGE
@@ -51,6 +51,8 @@ def update_entitlement(
         if upstream:
             _check_changes(actor, row, changes)
     intent = _intent(row, changes)
+    if "config_id" in intent:
+        _guard_move(row, intent["config_id"])
     if "parameters" in changes:
         resized = _resize(actor, row, changes["parameters"], rest=intent, manner=manner)
         if isinstance(resized, Outcome):
@@ -106,6 +108,13 @@ def _check_changes(actor: Actor, row: Entitlement, changes: Mapping[str, Any]) -
             raise invalid("/config", "This configuration is for another product than the entitlement.")
 
 
+def _guard_move(row: Entitlement, config_id: int) -> None:
+    with acting_as(JOURNAL):
+        owner = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None
+        target = Config.objects.get(id=config_id)
+    guard_move(owner, row, target)
+
+
 def _resize(
     actor: Actor, row: Entitlement, parameters: list[dict[str, Any]], *, rest: Mapping[str, Any], manner: Manner
 ) -> Outcome | int | None:
@@ -114,6 +123,7 @@ def _resize(
     `rest` is what else was asked for: it follows by itself once the config is as it should be.
     """
     config = row.config
+    checks.check_changed_parameters(config, parameters)
     wanted = merge_parameters(config, parameters)
     if not parameters_differ(config, wanted):
         return None
@@ -122,17 +132,16 @@ def _resize(
         alone = not others and not config.offers.exists() and not is_awaited(config)
         owner = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None
         twin = find_twin(owner, config, wanted)
-    if needs_points(owner):
-        guard_resize(owner, config, more=more_points(config, wanted, tenant=owner))
     own = alone and config.tenant_id == row.tenant_id
     if actor.reach is not None and not (own and config.id in actor.reach.configs):
         raise Problem("token_narrowed", "This would need another config, and your token is narrowed to those it names.")
     then = {"entitlement": {**rest, "serial": row.serial_number}}
     if own:
-        return update_config(actor, config.id, parameters=wanted, then=then if rest else {}, manner=manner)
+        return update_config(actor, config.id, parameters=parameters, then=then if rest else {}, manner=manner)
+    if needs_points(owner):
+        guard_resize(owner, config, more=more_points(config, wanted, tenant=owner))
     if twin is not None:
         return twin.id
-    checks.check_new_parameters(config, wanted)
     with acting_as(actor):
         plan = plan_copy(config, owner, parameters=wanted, serial=row.serial_number, then=then)
         refuse_if_in_progress(serial_numbers=[row.serial_number])

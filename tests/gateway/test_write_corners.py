@@ -164,6 +164,32 @@ def test_a_quota_of_points_is_not_passed_by_resizing(people: People, world: Sand
     assert world.calls_of("configs/create") == []
 
 
+def test_a_quota_of_points_is_not_passed_by_another_config_or_another_size_of_its_own(
+    people: People, world: SandboxWorld
+) -> None:
+    small, big = world.add_config("small", ENT_2), world.add_config("big", [(1, "16"), (2, "ENT")])
+    world.sync()
+    for config in (small, big):
+        world.give_config(config, "acme")
+    limit("acme", points_per_day="13")
+    first, second = make_vm(people, small), make_vm(people, small)
+    attempts: list[tuple[str, dict[str, Any]]] = [
+        (f"entitlements/{first}", {"config": big}),
+        (f"entitlements/{first}", BIGGER),
+        (f"configs/{small}", BIGGER),
+    ]
+    for path, body in attempts:
+        answer = people.acme.patch(path, body)
+        assert (answer.status_code, answer.json()["code"]) == (409, "quota_exceeded"), path
+    assert world.calls_of("entitlements/update") == world.calls_of("configs/update") == []
+    assert people.acme.post(f"entitlements/{second}/stop").status_code == 200
+    # One is left to run: what stands under no entitlement costs nothing, and what has ended nothing either.
+    assert people.acme.patch(f"configs/{big}", {"parameters": [{"id": 1, "value": "96"}]}).status_code == 200
+    assert people.acme.patch(f"entitlements/{second}", {"config": big}).status_code == 200
+    assert people.acme.post(f"entitlements/{second}/reactivate").json()["code"] == "quota_exceeded"
+    assert people.acme.patch(f"configs/{small}", {"parameters": [{"id": 1, "value": "4"}]}).status_code == 200
+
+
 def test_a_quota_of_points_holds_while_the_points_are_unknown(people: People, world: SandboxWorld, config: int) -> None:
     limit("acme", points_per_day="1")
     world.sandbox.plan_fault("tools/calc", "refuse")

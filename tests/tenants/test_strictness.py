@@ -43,6 +43,15 @@ def test_a_number_that_nobody_can_keep_is_refused(people: People, body: str) -> 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b'{"\xed\xa0\x80": 1}', '{"\ud800": 1}'.encode("utf-16", "surrogatepass"), '{"name": "n"}'.encode("utf-32")],
+)
+def test_json_is_utf_8_and_nothing_that_looks_like_it(people: People, body: bytes) -> None:
+    answer = people.operator.send("PATCH", "tenants/acme", body)
+    assert (answer.status_code, answer.json()["detail"]) == (400, "The body is not JSON in UTF-8.")
+
+
 def test_a_page_size_of_thousands_of_digits_is_refused(people: People) -> None:
     answer = people.acme.get(f"entitlements?limit={DIGITS}")
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "?limit")

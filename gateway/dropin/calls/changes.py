@@ -1,4 +1,8 @@
-"""entitlements/update, stop, reactivate, vm/token, transfer, hardware/remove. One entitlement comes as a list of one, never under `vms`."""
+"""entitlements/update, stop, reactivate, vm/token, transfer, hardware/remove. One entitlement comes as a list of one, never under `vms`.
+
+What a transfer or a removal is about is looked up in the verb: where it was done and the answer lost, it is no longer what the repeated
+request says, and that request is answered from the journal.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -61,43 +65,45 @@ def renew(asked: Asked) -> dict[str, Any]:
 
 def transfer(asked: Asked) -> dict[str, Any]:
     body = asked.body
-    serials, source_account = _serials_of(asked), body.required_whole("sourceAccountId")
+    serials, source_account = sorted(_serials_of(asked)), body.required_whole("sourceAccountId")
     source, target_account = body.required_whole("sourceConfigId"), body.required_whole("targetAccountId")
     target = body.whole("targetConfigId")
-    with acting_as(asked.actor):
-        rows = [find_entitlement(asked.actor, serial) for serial in serials]
-        for config_id in [source] if target is None else [source, target]:
-            find_config(asked.actor, config_id)
-        accounts = {account for _, account in known_places(asked)}
-    if source_account not in accounts or target_account not in accounts:
-        raise refuse(NO_ACCOUNT)
-    if any(row.account_id != source_account for row in rows):
-        raise refuse("Serial numbers do not belong to the source account.")
-    write_once(
-        asked,
-        {"serials": sorted(serials), "source": source, "target_account": target_account, "target": target},
-        lambda manner: transfer_entitlements(
+
+    def verb(manner: Manner) -> Outcome:
+        with acting_as(asked.actor):
+            rows = [find_entitlement(asked.actor, serial) for serial in serials]
+            for config_id in [source] if target is None else [source, target]:
+                find_config(asked.actor, config_id)
+            accounts = {account for _, account in known_places(asked)}
+        if source_account not in accounts or target_account not in accounts:
+            raise refuse(NO_ACCOUNT)
+        if any(row.account_id != source_account for row in rows):
+            raise refuse("Serial numbers do not belong to the source account.")
+        return transfer_entitlements(
             asked.actor,
-            serials=sorted(serials),
+            serials=serials,
             source_config=source,
             target_account=target_account,
             target_config=target,
             manner=manner,
-        ),
-    )
-    with acting_as(asked.actor):
-        return {"entitlements": read_entitlements(asked.actor, serials)}
+        )
+
+    places = {"source_account": source_account, "target_account": target_account}
+    values = {"serials": serials, "source": source, "target": target, **places}
+    return write_once(asked, values, verb, lambda _: _show(asked, serials))
 
 
 def remove(asked: Asked) -> dict[str, Any]:
     """Answers the envelope alone (reference 2.4)."""
-    serials = _serials_of(asked)
-    with acting_as(asked.actor):
-        for serial in serials:
-            find_entitlement(asked.actor, serial)
-    values = {"serials": sorted(serials)}
-    write_once(asked, values, lambda manner: remove_hardware(asked.actor, serials=sorted(serials), manner=manner))
-    return {}
+    serials = sorted(_serials_of(asked))
+
+    def verb(manner: Manner) -> Outcome:
+        with acting_as(asked.actor):
+            for serial in serials:
+                find_entitlement(asked.actor, serial)
+        return remove_hardware(asked.actor, serials=serials, manner=manner)
+
+    return write_once(asked, {"serials": serials}, verb, lambda _: {})
 
 
 def _entitlement_of(asked: Asked) -> Entitlement:
@@ -114,11 +120,15 @@ def _serials_of(asked: Asked) -> list[str]:
 
 
 def _change(asked: Asked, row: Entitlement, values: Mapping[str, Any], verb: Verb) -> dict[str, Any]:
+    serial = row.serial_number
     try:
-        write_once(asked, {"serial": row.serial_number, **values}, verb)
+        return write_once(asked, {"serial": serial, **values}, verb, lambda _: _show(asked, [serial]))
     except Problem as problem:
         # Ansible's entitlements_update takes any other text of a failed stop or reactivate for success.
         problem.detail = f"{UNABLE} {problem.detail}"
         raise
+
+
+def _show(asked: Asked, serials: list[str]) -> dict[str, Any]:
     with acting_as(asked.actor):
-        return {"entitlements": read_entitlements(asked.actor, [row.serial_number])}
+        return {"entitlements": read_entitlements(asked.actor, serials)}

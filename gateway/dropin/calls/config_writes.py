@@ -18,25 +18,27 @@ def create(asked: Asked) -> dict[str, Any]:
     values: dict[str, Any] = {
         "program": program,
         "name": body.required_text("name"),
-        "product_type_id": body.required_whole("productTypeId"),
+        "product_type_id": body.catalogue_id("productTypeId"),
         "parameters": body.parameters() or [],
         "account_id": _account_for(asked, program, body.whole("accountId")),
     }
-    done = write_once(
-        asked, values, lambda manner: create_config(asked.actor, tenant=asked.tenant, manner=manner, **values)
+    return write_once(
+        asked,
+        values,
+        lambda manner: create_config(asked.actor, tenant=asked.tenant, manner=manner, **values),
+        lambda done: _show(asked, done.config_id if done is not None else None),
     )
-    return _show(asked, done.config_id if done is not None else None)
 
 
 def update(asked: Asked) -> dict[str, Any]:
     config_id, name, parameters = _config_of(asked), asked.body.text("name") or None, asked.body.parameters() or None
     values = {"id": config_id, "name": name, "parameters": parameters}
-    write_once(
+    return write_once(
         asked,
         values,
         lambda manner: update_config(asked.actor, config_id, name=name, parameters=parameters, manner=manner),
+        lambda _: _show(asked, config_id),
     )
-    return _show(asked, config_id)
 
 
 def enable(asked: Asked) -> dict[str, Any]:
@@ -49,12 +51,12 @@ def disable(asked: Asked) -> dict[str, Any]:
 
 def _switch(asked: Asked, *, enabled: bool) -> dict[str, Any]:
     config_id = _config_of(asked)
-    write_once(
+    return write_once(
         asked,
         {"id": config_id},
         lambda manner: switch_config(asked.actor, config_id, enabled=enabled, manner=manner),
+        lambda _: _show(asked, config_id),
     )
-    return _show(asked, config_id)
 
 
 def _config_of(asked: Asked) -> int:

@@ -8,6 +8,7 @@ from gateway.dropin.envelope import not_known_yet, refuse
 from gateway.dropin.places import Asked, find_config
 from gateway.dropin.repeats import write_once
 from gateway.dropin.shapes import read_entitlements
+from gateway.models import Operation
 from gateway.provisioning.checks import reader_of
 from gateway.provisioning.create import Wish, create_entitlements
 from tenants.context import acting_as
@@ -63,10 +64,13 @@ def _create(asked: Asked, wish: Wish) -> dict[str, Any]:
         "folder": wish.folder_path,
         "skip": wish.skip_pending,
     }
-    done = write_once(
-        asked, values, lambda manner: create_entitlements(asked.actor, wish, tenant=asked.tenant, manner=manner)
+
+    def show(done: Operation | None) -> dict[str, Any]:
+        if done is None:
+            raise not_known_yet()
+        with acting_as(asked.actor):
+            return {"entitlements": read_entitlements(asked.actor, done.serial_numbers)}
+
+    return write_once(
+        asked, values, lambda manner: create_entitlements(asked.actor, wish, tenant=asked.tenant, manner=manner), show
     )
-    if done is None:
-        raise not_known_yet()
-    with acting_as(asked.actor):
-        return {"entitlements": read_entitlements(asked.actor, done.serial_numbers)}

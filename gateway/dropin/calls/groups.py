@@ -10,9 +10,8 @@ from gateway.dropin.places import NO_ACCOUNT, Asked, find_config, known_places
 from gateway.dropin.shapes import read_entitlements
 from gateway.models import Entitlement
 from gateway.ownership.renewal import UNUSED
-from gateway.provisioning.licence import READY
+from gateway.provisioning.licence import READY, TOP_FOLDER, stored_folders
 
-TOP_FOLDER = "My Assets"
 USED = "USED"
 
 
@@ -43,7 +42,7 @@ def find_next_token(asked: Asked) -> dict[str, Any]:
     if config_id is not None:
         rows = rows.filter(config_id=find_config(asked.actor, config_id).id)
     if folder:
-        rows = rows.filter(folder_path__in=[folder, ""] if folder == TOP_FOLDER else [folder])
+        rows = rows.filter(folder_path__in=stored_folders(folder))
     first = rows.order_by("serial_number").values_list("serial_number", flat=True).first()
     if first is None:
         raise refuse("No available token.")

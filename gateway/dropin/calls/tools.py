@@ -15,7 +15,7 @@ from gateway.reach import accounts_for
 def calculate(asked: Asked) -> dict[str, Any]:
     """Points a day of one unit, whatever `count` says: whether FortiFlex multiplies is not known (reference 2.4). Never money."""
     body = asked.body
-    program, product_type_id = body.required_text("programSerialNumber"), body.required_whole("productTypeId")
+    program, product_type_id = body.required_text("programSerialNumber"), body.catalogue_id("productTypeId")
     count, parameters = body.whole("count"), body.parameters() or []
     reached = [found for found in accounts_for(asked.tenant) if found.program_serial == program]
     if not reached:

@@ -88,6 +88,12 @@ def test_a_request_without_a_content_length_is_an_empty_one(acme: FlexClient) ->
         (b'{"configId": 1, "configId": 1}', "The body names a key twice: configId."),
         (b'{"a": NaN}', "The body is not JSON: NaN is no number."),
         (b"\xff", "The body is not JSON in UTF-8."),
+        (b'{"configId": 7, "serialNumber": "\xed\xa0\x80"}', "The body is not JSON in UTF-8."),
+        ('{"configId": 7}'.encode("utf-16"), "The body is not JSON in UTF-8."),
+        (
+            b'{"configId": 7, "serialNumber": "\\uD800"}',
+            "The body holds half of a surrogate pair, which is no character.",
+        ),
         (b'{"configId": "7 or 1=1"}', "Invalid value for configId."),
         (b'{"configId": true}', "Invalid value for configId."),
         (b'{"configId": 1.5}', "Invalid value for configId."),

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from gateway.days import today
-from gateway.models import Entitlement, Program, ProgramAccount
+from gateway.models import Config, Entitlement, Program, ProgramAccount
 from gateway.upstream import client_for
 from tenants.context import acting_as
 from tests.gateway.dropin.clients import DONE, FlexClient, refused
@@ -35,6 +35,7 @@ def test_programs_are_those_that_the_tenant_may_use(people: People, acme: FlexCl
     assert acme.call("programs/list") == (200, DONE | {"programs": [shown]})
     people.operator.patch("tenants/acme", {"programs": []})
     assert acme.call("programs/list") == (200, DONE | {"programs": []})
+    assert people.operator.delete(f"configs/{world.config_id}/offers/acme").status_code == 204
     assert acme.call("configs/list", {"programSerialNumber": PROGRAM}) == NO_PROGRAM
 
 
@@ -94,6 +95,29 @@ def test_configs_are_own_offered_and_in_use_without_our_suffix(
         refused("Account is invalid."),
     )
     assert acme.call("configs/list") == (400, refused("programSerialNumber is required."))
+
+
+def test_a_config_is_listed_where_nothing_new_may_be_made_and_nothing_stands_yet(
+    people: People, acme: FlexClient, globex: FlexClient, world: SandboxWorld
+) -> None:
+    """Terraform reads a config by the list of its program and account, and takes one that is missing for an error."""
+    world.sandbox.add_account(100_002)
+    world.sandbox.create_config(program=PROGRAM, name="there", product_type_id=1, parameters=ENT_4, account_id=100_002)
+    world.sync()
+    with acting_as(SETUP):
+        there = Config.objects.get(account_id=100_002).id
+    new = {"programSerialNumber": PROGRAM, "accountId": ACCOUNT, "name": "own", "productTypeId": 1}
+    own = acme.ok("configs/create", new | {"parameters": [{"id": i, "value": v} for i, v in ENT_4]})["configs"]["id"]
+    people.operator.patch("tenants/acme", {"programs": []})
+    assert people.operator.post(f"configs/{there}/offers", {"tenant": "acme"}).status_code == 201
+    body = {"programSerialNumber": PROGRAM}
+    for account, configs in ((ACCOUNT, own), (100_002, there)):
+        listed = acme.ok("configs/list", body | {"accountId": account})["configs"]
+        assert configs in [row["id"] for row in listed]
+        assert acme.ok("entitlements/list", body | {"accountId": account})["entitlements"] == []
+    assert acme.ok("programs/list")["programs"] == []
+    people.operator.patch("tenants/globex", {"programs": []})
+    assert globex.call("configs/list", body) == NO_PROGRAM
 
 
 def test_a_config_of_another_tenant_under_a_handed_over_entitlement_keeps_its_name(
@@ -215,6 +239,33 @@ def test_folders_are_counted_over_own_entitlements(acme: FlexClient, globex: Fle
         assert acme.ok(path, body) == DONE | {"groups": groups, "fortiCareAssetGroups": groups}
         assert globex.ok(path, body) == DONE | {"groups": [], "fortiCareAssetGroups": []}
     assert acme.call("groups/list", {"accountId": 5}) == (400, refused("Account is invalid."))
+
+
+def test_a_folder_is_in_the_words_of_whoever_named_it(
+    people: People, acme: FlexClient, globex: FlexClient, offered: int
+) -> None:
+    folder = "My Assets/Acme plant Bonn"
+    serial = make(acme, offered, folderPath=folder)[0]["serialNumber"]
+    pooled = people.operator.post("entitlements", {"config": offered, "tenant": None, "folder_path": "My Assets/Pool"})
+    assert [row["folderPath"] for row in acme.ok("groups/list")["groups"]] == [folder]
+    assert people.acme.post("entitlements/next-token", {"folder_path": folder}).status_code == 200
+    give([serial, pooled.json()["entitlements"][0]["serial_number"]], "globex", today())
+    assert [row["folderPath"] for row in globex.ok("groups/list")["groups"]] == ["My Assets", "My Assets/Pool"]
+    none = (400, refused("No available token."))
+    assert globex.call("groups/nexttoken", {"folderPath": folder}) == none
+    answer = people.globex.post("entitlements/next-token", {"folder_path": folder})
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_available")
+    assert globex.ok("groups/nexttoken", {"folderPath": "My Assets"})["entitlements"][0]["serialNumber"] == serial
+
+
+def test_what_was_made_without_a_folder_is_found_in_the_top_one_by_either_api(
+    people: People, acme: FlexClient, offered: int
+) -> None:
+    serial = make(acme, offered)[0]["serialNumber"]
+    make(acme, offered, folderPath="My Assets/Bonn")
+    found = people.acme.post("entitlements/next-token", {"folder_path": "My Assets"})
+    assert (found.status_code, found.json().get("serial_number")) == (200, serial)
+    assert acme.ok("groups/nexttoken", {"folderPath": "My Assets"})["entitlements"][0]["serialNumber"] == serial
 
 
 def test_the_next_token_is_found_without_asking_upstream(

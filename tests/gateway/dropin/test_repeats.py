@@ -19,7 +19,8 @@ from gateway.dropin.body import Body
 from gateway.dropin.places import Asked
 from gateway.dropin.repeats import write_once
 from gateway.dropin.turns import LEASE_SECONDS
-from gateway.models import Assignment, Operation
+from gateway.mirror import sync_api_user
+from gateway.models import ApiUser, Assignment, Config, ConfigOffer, Entitlement, Operation
 from gateway.operations import lock_unsettled, settle_failed
 from gateway.provisioning.create import Wish, create_entitlements
 from gateway.provisioning.idempotency import Outcome
@@ -35,6 +36,7 @@ from tests.gateway.dropin.clients import FlexClient
 from tests.gateway.dropin.customers import Ansible, AnsibleFailure, Terraform, TerraformError
 from tests.gateway.dropin.servers import ANSWER_SECONDS, Stand, stand_up
 from tests.people import SETUP, make_client
+from tests.worlds import ACCOUNT, ENT_2, PROGRAM
 
 CREATE = "entitlements/vm/create"
 
@@ -85,6 +87,20 @@ def test_terraform_gets_the_entitlement_whose_answer_was_lost(stand: Stand, work
     assert [operation.state for operation in stand.operations()] == ["succeeded"]
     assert terraform.read_vm(row) == row
     assert events() == []
+
+
+def test_a_success_that_could_not_be_read_back_was_given_to_nobody(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database went away between the settling and the answer: it is an error of ours, and not the end of what was made."""
+    token, entitlements = stand.access_token(stand.people.acme), type(Entitlement.objects.all())
+    with monkeypatch.context() as broken:
+        broken.setattr(entitlements, "visible_to", lambda self, actor: 1 / 0)
+        assert post(stand, token).status_code == 500
+    [made] = stand.made()
+    answer = post(stand, token)
+    assert (answer.status_code, [row["serialNumber"] for row in answer.json()["entitlements"]]) == (200, [made])
+    assert stand.made() == [made] == owned()
 
 
 def test_what_was_not_made_is_made_once_it_is_known(stand: Stand) -> None:
@@ -244,6 +260,43 @@ def test_a_lost_stop_is_not_refused_when_it_is_repeated(stand: Stand, worker: No
     assert stand.sent("entitlements/stop") == 1
 
 
+def test_what_was_removed_or_moved_with_a_lost_answer_is_told_to_the_next_who_asks(stand: Stand) -> None:
+    """By then neither the removed device nor the place that the moved one came from is there any more."""
+    sandbox, token = stand.server.sandbox, stand.access_token(stand.people.acme)
+    sandbox.add_account(100_002)
+    sandbox.create_config(program=PROGRAM, name="there", product_type_id=1, parameters=ENT_2, account_id=100_002)
+    with acting_as(SETUP):
+        reader = ApiUser.objects.get()
+    sync_api_user(reader)
+    with acting_as(SETUP):
+        there = Config.objects.get(account_id=100_002)
+        ConfigOffer.objects.create(config=there, tenant=stand.people.tenant("acme"))
+    new = {"programSerialNumber": PROGRAM, "accountId": ACCOUNT, "name": "hw", "productTypeId": 101}
+    parameters = [{"id": 27, "value": "FGT60F"}, {"id": 28, "value": "FGHWUTP"}]
+    config = post(stand, token, "configs/create", **new, parameters=parameters).json()["configs"]["id"]
+    device = "FGT60FTK20000001"
+    post(stand, token, "entitlements/hardware/create", configId=config, serialNumbers=[device])
+    moving = post(stand, token).json()["entitlements"][0]["serialNumber"]
+    place = {"sourceAccountId": ACCOUNT, "sourceConfigId": stand.config, "targetAccountId": 100_002}
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("entitlements/hardware/remove", {"serialNumbers": [device]}),
+        ("entitlements/transfer", {"serialNumbers": [moving], **place, "targetConfigId": there.id}),
+    ]
+    for path, body in asked:
+        sandbox.plan_fault(path, "cut", when="after")
+        assert post(stand, token, path, **body).status_code == 503
+        for seconds in (0, 300, 900):  # it is looked for twice before it is believed to be gone
+            with time_machine.travel(clock.now() + timedelta(seconds=seconds)):
+                stand.reconcile()
+        with acting_as(SETUP):
+            assert Operation.objects.order_by("id").last().state == "succeeded"  # type: ignore[union-attr]
+        answer = post(stand, token, path, **body)
+        assert answer.status_code == 200, answer.json()
+        assert stand.sent(path) == 1
+        again = post(stand, token, path, **body)
+        assert (again.status_code, stand.sent(path)) == (400, 1)
+
+
 def test_an_old_success_of_a_change_is_not_taken_for_the_present(stand: Stand) -> None:
     token = stand.access_token(stand.people.acme)
     row = post(stand, token).json()["entitlements"][0]
@@ -333,7 +386,7 @@ def test_who_was_stopped_and_lost_its_turn_plans_nothing(stand: Stand) -> None:
         return create_entitlements(acme, Wish(config=stand.config, count=1), tenant=tenant, manner=manner)
 
     with pytest.raises(Problem) as raised:
-        write_once(Asked(acme, tenant, CREATE, Body({})), {"count": 1}, create_when_overtaken)
+        write_once(Asked(acme, tenant, CREATE, Body({})), {"count": 1}, create_when_overtaken, lambda _: {})
     assert raised.value.status == 503
     assert (stand.operations(), stand.made()) == ([], [])
 

@@ -111,6 +111,10 @@ def test_two_tenants_may_use_one_name(acme: FlexClient, globex: FlexClient) -> N
         ({"accountId": 7}, "Invalid value for accountId. There is no such account."),
         ({"name": ""}, "name is required."),
         ({"productTypeId": None}, "productTypeId is required."),
+        ({"productTypeId": -1}, "Invalid value for productTypeId."),
+        ({"productTypeId": "0"}, "Invalid value for productTypeId."),
+        ({"productTypeId": 10**17}, "Invalid value for productTypeId."),
+        ({"parameters": [{"id": -1, "value": 2}]}, "Invalid value for id."),
         ({"parameters": {"id": 1}}, "Invalid value for parameters."),
         ({"parameters": [{"id": 1, "value": None}]}, "Parameter id 1: invalid value."),
         (
@@ -124,6 +128,9 @@ def test_a_config_that_can_t_be_is_refused_here(
 ) -> None:
     assert acme.call("configs/create", NEW_CONFIG | change) == (400, refused(message))
     assert world.calls_of("configs/create") == []
+    if "name" not in change and "accountId" not in change:
+        assert acme.call("tools/calc", NEW_CONFIG | change) == (400, refused(message))
+        assert world.calls_of("tools/calc") == []
 
 
 def test_a_shared_config_is_the_providers(
