@@ -4,7 +4,7 @@ Only for the few paths that every request or every write goes down. Names, order
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -50,22 +50,28 @@ def width_of(model: type[Model]) -> int:
 
 def instance_of(model: type[Row], values: Sequence[Any]) -> Row:
     """What `columns_of` selected, as an instance that stands in the database."""
-    fields = _fields(model)
-    read = [
-        value if convert is None else convert(value, None, connection)
-        for value, (_, _, convert) in zip(values, fields, strict=True)
-    ]
-    return model.from_db(connection.alias, [name for name, _, _ in fields], read)
+    read = {
+        name: value if convert is None else convert(value, None, connection)
+        for value, (name, _, convert) in zip(values, _fields(model), strict=True)
+    }
+    state = ModelState()
+    state.adding, state.db = False, DEFAULT_DB_ALIAS
+    return _stand_in(model, read, state)
 
 
 def copy_of(row: Row) -> Row:
     """Another instance of the same row, which may be changed without changing `row`; with the rows that were loaded with it."""
-    twin = type(row).__new__(type(row))
-    twin.__dict__.update(row.__dict__)
-    twin._state = ModelState()
-    twin._state.adding, twin._state.db = row._state.adding, row._state.db
-    twin._state.fields_cache = dict(row._state.fields_cache)
-    return twin
+    state = ModelState()
+    state.adding, state.db, state.fields_cache = row._state.adding, row._state.db, dict(row._state.fields_cache)
+    return _stand_in(type(row), row.__dict__, state)
+
+
+def _stand_in(model: type[Row], attributes: Mapping[str, Any], state: ModelState) -> Row:
+    """A row of `model`. Without Django's constructor, which asks every field for its default and tells every listener (there are none)."""
+    row = model.__new__(model)
+    row.__dict__.update(attributes)
+    row._state = state
+    return row
 
 
 @dataclass(frozen=True, slots=True)
