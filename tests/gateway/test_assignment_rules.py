@@ -16,6 +16,7 @@ from gateway.assignment_rules import apply_rules, foresee_rules
 from gateway.assignment_rules.matching import Candidate, Matcher, compile_glob
 from gateway.ledger.report import check_conservation
 from gateway.models import Assignment, AssignmentRule, Entitlement, LedgerEntry
+from gateway.reconciliation import reconcile_operations
 from gateway.tags import join_tag, make_tag
 from tenants import ids
 from tenants.context import acting_as
@@ -264,6 +265,22 @@ def test_what_an_open_operation_may_have_made_is_left_to_it(people: People, worl
     rows = try_out(people)["results"]
     assert [row["left_because"] for row in rows] == ["its creation is not settled"]
     assert apply_rules(SETUP).assigned == []
+
+
+def test_a_cloud_product_whose_answer_was_lost_goes_by_no_rule_to_another(people: People, world: SandboxWorld) -> None:
+    """FortiFlex need not have kept its description, and so the tag."""
+    cloud = world.add_config("cloud", [(32, "10"), (33, "1")], product_type_id=202)
+    world.sync()
+    people.operator.post(f"configs/{cloud}/offers", {"tenant": "globex"})
+    world.sandbox.plan_fault("entitlements/cloud/create", "cut", when="after")
+    assert people.globex.post("entitlements", {"config": cloud}).json()["operation"]["state"] == "unknown"
+    world.sandbox.edit_description(world.sandbox.entitlements()[0]["serialNumber"], "")
+    world.sync()
+    enter(people, "all", account_id=ACCOUNT)
+    assert [row["left_because"] for row in try_out(people)["results"]] == ["its creation is not settled"]
+    apply_rules(SETUP)
+    reconcile_operations(everything=True)
+    assert set(owners().values()) == {"globex"}
 
 
 def test_the_dry_run_costs_the_same_queries_for_any_number(people: People, world: SandboxWorld) -> None:
