@@ -10,6 +10,7 @@ def register_events() -> None:
         data={"status": TEXT, "config": WHOLE},
     )
     register_event("entitlement.vanished", "An entitlement is no longer in FortiFlex's list.")
+    register_event("entitlement.returned", "An entitlement that had vanished is in FortiFlex's list again.")
     register_event(
         "entitlement.changed_outside",
         "An entitlement was changed outside the gateway; data names the new values.",

@@ -14,7 +14,7 @@ from gateway.fortiflex import records
 from gateway.mirror.changes import Changes
 from gateway.mirror.configs import assign
 from gateway.mirror.stored import find_differing, keep_raw
-from gateway.mirror.telling import WATCHED, happened, tell_change
+from gateway.mirror.telling import WATCHED, tell_appeared, tell_change
 from gateway.mirror.vanishing import note_missed
 from gateway.models import Assignment, Config, Entitlement, ProgramAccount
 from gateway.operations import touched_since
@@ -122,7 +122,9 @@ def _store(
             row = new_entitlement(item, program_serial=program_serial, account_id=account_id, born_to=born_to)
             created.append(row)
         else:
-            before = {name: getattr(row, name) for name in (*WATCHED, "upstream_description", "description")}
+            before = {
+                name: getattr(row, name) for name in (*WATCHED, "upstream_description", "description", "vanished_at")
+            }
             if item.description != row.upstream_description and _speaks_for_owner(tag, owners.get(row.tenant_id)):
                 fields["description"] = text
             if not assign(row, fields):
@@ -142,10 +144,7 @@ def _store(
     changes.new = [row.serial_number for row in created]
     changes.changed = [row.serial_number for row in updated]
     if not ours:
-        appeared = [
-            happened("entitlement.appeared", row, {"status": row.status, "config": row.config_id}) for row in created
-        ]
-        record_events([*told, *appeared])
+        record_events([*told, *tell_appeared(created)])
     _propose_owners([*created, *updated], changes.tags)
     return changes
 

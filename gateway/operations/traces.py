@@ -92,11 +92,17 @@ def followed_by(operation: Operation) -> "QuerySet[Operation]":
 
 
 def touched_since(moment: datetime) -> tuple[set[str], set[int]]:
-    """Serials and configs that a write of ours settled after `moment` or is changing now: a list asked for at `moment` may be older."""
-    rows = Operation.objects.filter(Q(settled_at__gte=moment) | Q(state=State.SENT))
+    """Serials and configs that a write of ours settled after `moment` or is changing now: a list asked for at `moment` may be older.
+
+    Also serials of what is unknown and looked for: whether a difference is ours or came from outside is known once that is settled, and
+    until then it must not be told as the one or the other. What waits for a person waits too long for that.
+    """
+    looked_for = Q(state=State.UNKNOWN, next_check_at__isnull=False)
+    rows = Operation.objects.filter(Q(settled_at__gte=moment) | Q(state=State.SENT) | looked_for)
     serials: set[str] = set()
     configs: set[int] = set()
-    for names, config_id in rows.values_list("serial_numbers", "config_id"):
+    for names, config_id, state in rows.values_list("serial_numbers", "config_id", "state"):
         serials |= set(names)
-        configs |= {config_id} if config_id is not None else set()
+        if config_id is not None and state != State.UNKNOWN:
+            configs.add(config_id)
     return serials, configs
