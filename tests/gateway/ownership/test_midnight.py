@@ -1,4 +1,4 @@
-"""A write that is sent before midnight and answered after it, on the day of a hand-over."""
+"""What is asked before midnight and answered after it, on the day of a hand-over."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,10 +8,12 @@ import time_machine
 from gateway.fortiflex.days import pacific_moment
 from gateway.sandbox import SandboxTransport
 from gateway.upstream import install_transport
+from tenants.context import acting_as
+from tenants.models import Event
 from tests.gateway.ledger.scenes import give, vm
 from tests.gateway.ownership.test_hand_over import START, TODAY, TOMORROW, august
-from tests.people import People
-from tests.worlds import SandboxWorld
+from tests.people import SETUP, People
+from tests.worlds import ENT_4, SandboxWorld
 
 __all__ = ["august"]
 
@@ -20,10 +22,11 @@ class SlowTransport(SandboxTransport):
     """Ten seconds pass before the answer is there."""
 
     clock: Any = None
+    slow = "entitlements/update"
 
     def handle_request(self, request: Any) -> Any:
         answer = super().handle_request(request)
-        if request.url.path.endswith("entitlements/update"):
+        if request.url.path.endswith(self.slow):
             self.clock.shift(10)
         return answer
 
@@ -45,3 +48,24 @@ def test_a_text_that_is_stored_after_midnight_stays_with_who_wrote_it(people: Pe
             seen = people.globex.get(f"entitlements/{serial}").json()
             assert (seen["tenant"], seen["description"], seen["labels"]) == ("globex", "", {})
             august.sync()
+
+
+def test_what_a_pass_finds_after_midnight_is_news_of_the_new_owner(people: People, august: SandboxWorld) -> None:
+    moved, gone = vm(august, day=START), vm(august, day=START)
+    bigger = august.add_config("bigger", ENT_4)
+    august.sandbox.use_token(moved)
+    august.sync()
+    give([moved, gone], "acme", START)
+    give([moved, gone], "globex", TOMORROW)
+    august.sandbox.move(moved, bigger)
+    august.sandbox.world.entitlements[1].removed = True
+    last_moment = pacific_moment(TODAY, 23) + timedelta(minutes=59, seconds=58)
+    with time_machine.travel(last_moment, tick=False) as clock:
+        transport = SlowTransport(august.sandbox)
+        transport.clock, transport.slow = clock, "entitlements/list"
+        install_transport(transport)
+        august.sync()
+    with acting_as(SETUP):
+        found = Event.objects.filter(type__in=["entitlement.changed_outside", "entitlement.vanished"])
+        told = set(found.values_list("type", "subject_key", "tenant__slug"))
+    assert told == {("entitlement.changed_outside", moved, "globex"), ("entitlement.vanished", gone, "globex")}
