@@ -3,9 +3,11 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import time_machine
 
 from gateway.fortiflex.days import pacific_moment
+from gateway.provisioning import sending
 from gateway.sandbox import SandboxTransport
 from gateway.upstream import install_transport
 from tenants.context import acting_as
@@ -48,6 +50,28 @@ def test_a_text_that_is_stored_after_midnight_stays_with_who_wrote_it(people: Pe
             seen = people.globex.get(f"entitlements/{serial}").json()
             assert (seen["tenant"], seen["description"], seen["labels"]) == ("globex", "", {})
             august.sync()
+
+
+def test_a_write_that_waited_past_midnight_is_not_sent_for_the_owner_before(
+    people: People, august: SandboxWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serial = vm(august, day=START)
+    august.sandbox.use_token(serial)
+    august.sync()
+    give([serial], "acme", START)
+    give([serial], "globex", TOMORROW)
+    claim = sending.claim_for_sending
+    with time_machine.travel(pacific_moment(TODAY, 23) + timedelta(minutes=59, seconds=58), tick=False) as clock:
+
+        def take_lane(operation: Any) -> Any:
+            clock.shift(5)
+            return claim(operation)
+
+        monkeypatch.setattr(sending, "claim_for_sending", take_lane)
+        answer = people.acme.post(f"entitlements/{serial}/stop")
+        assert (answer.status_code, answer.json()["code"]) == (409, "not_available")
+        assert august.calls_of("entitlements/stop") == []
+        assert people.globex.get(f"entitlements/{serial}").json()["status"] == "ACTIVE"
 
 
 def test_what_a_pass_finds_after_midnight_is_news_of_the_new_owner(people: People, august: SandboxWorld) -> None:
