@@ -17,7 +17,7 @@ from gateway.mirror.stored import find_differing, keep_raw
 from gateway.mirror.telling import WATCHED, tell_appeared, tell_change
 from gateway.mirror.vanishing import note_missed
 from gateway.models import Assignment, Config, Entitlement, ProgramAccount
-from gateway.operations import touched_since
+from gateway.operations import find_open_creations, touched_since
 from gateway.placements import first_day_of, place_all
 from gateway.tags import Tag, split_tag
 from tenants.events import Happening, record_events
@@ -70,7 +70,8 @@ def apply_entitlements(
     found = {serial: item for serial, item in listed.items() if serial not in touched} if touched else listed
     differing = find_differing(found, program_serial=program_serial, account_id=account_id)
     if asked_at is not None and differing:
-        for serial in _known_better(differing, program_serial, account_id, asked_at=asked_at):
+        better = _known_better(differing, program_serial, account_id, asked_at=asked_at)
+        for serial in {*better, *_registered_again(differing)}:
             del differing[serial]
     _require_configs({item.config_id for item in differing.values()})
     # Locked in one order, and looked at afterwards: between the list and this a hand-over or a write of ours may have been stored.
@@ -93,6 +94,13 @@ def _known_better(serials: Iterable[str], program_serial: str, account_id: int, 
         program_id=program_serial, account_id=account_id
     )
     return list(elsewhere.filter(Exists(later)).values_list("serial_number", flat=True))
+
+
+def _registered_again(serials: Iterable[str]) -> list[str]:
+    """Devices that had vanished and that an open creation asks for: whose they are is for its settling, and who had them last sees nothing."""
+    asked = find_open_creations().serials.intersection(serials)
+    gone = Entitlement.objects.filter(serial_number__in=asked, vanished_at__isnull=False) if asked else ()
+    return [row.serial_number for row in gone]
 
 
 def _require_configs(wanted: set[int]) -> None:

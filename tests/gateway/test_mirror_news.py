@@ -120,3 +120,26 @@ def test_what_had_vanished_and_is_there_again_says_so(people: People, world: San
     assert news_since(before) == [("entitlement.vanished", {}), ("entitlement.returned", {})]
     told = [row["type"] for row in people.acme.get("events").json()["results"]]
     assert told[-2:] == ["entitlement.vanished", "entitlement.returned"]
+
+
+def test_a_device_that_another_registers_is_not_back_with_who_had_it_last(people: People, world: SandboxWorld) -> None:
+    """The answer to its registration was lost, and a pass comes first: whose it is waits for what settles that."""
+    hardware = world.add_config("fgt-60f", [(27, "FGT60F"), (28, "FGHWUTP")], product_type_id=101)
+    world.sync()
+    for slug in ("acme", "globex"):
+        people.operator.post(f"configs/{hardware}/offers", {"tenant": slug})
+    body = {"config": hardware, "serial_numbers": [DEVICE]}
+    assert people.acme.post("entitlements", body).status_code == 201
+    assert people.acme.post(f"entitlements/{DEVICE}/remove").status_code == 200
+    with time_machine.travel(clock.now() + timedelta(days=2), tick=True):
+        world.sandbox.plan_fault("entitlements/hardware/create", "cut", when="after")
+        operation = people.globex.post("entitlements", body).json()["operation"]["id"]
+        world.sync()
+        assert news() == []
+        reconcile_operations(everything=True)  # its start is that of the first registration: a person must say
+        word = {"done": True, "reason": "globex has it on the desk", "entitlements": [DEVICE]}
+        assert people.operator.post(f"operations/{operation}/resolve", word).status_code == 200
+        world.sync()
+        assert people.globex.get(f"entitlements/{DEVICE}").status_code == 200
+        assert people.acme.get(f"entitlements/{DEVICE}").status_code == 404
+        assert news() == []
