@@ -45,11 +45,6 @@ def assign_serials(
             for serial in error.serials
         ]
         raise Problem("invalid", str(error), errors=errors) from None
-    except (
-        IntegrityError
-    ) as error:  # of what the ledger alone knows there is no row to lock: the constraint keeps the one owner
-        detail = "One of these was assigned by somebody else at the same moment. Look, and try again."
-        raise Problem("in_progress", detail, headers={"Retry-After": "1"}) from error
     return [step.assignment for step in steps if step.assignment is not None]
 
 
@@ -58,9 +53,19 @@ def assign_each(actor: Actor, changes: Iterable[Change]) -> list[Step]:
 
     Later assignments are replaced, the one that covers `from_day` ends there, and points from that day on move with it. A past day
     moves money, not visibility. UnknownSerials for what neither the mirror nor the ledger knows; Problem `in_progress` while FortiFlex
-    is being asked about one whose owner would change now.
+    is being asked about one whose owner would change now, and where another assigned one of these at the same moment.
     """
-    ordered = _in_order(changes)
+    try:
+        return _assign_in_order(actor, _in_order(changes))
+    except IntegrityError as error:
+        if "one_owner_per_serial_and_day" not in str(error):
+            raise
+        # Of what the ledger alone knows there is no row to lock: the constraint keeps the one owner.
+        detail = "One of these was assigned by somebody else at the same moment. Look, and try again."
+        raise Problem("in_progress", detail, headers={"Retry-After": "1"}) from error
+
+
+def _assign_in_order(actor: Actor, ordered: Sequence[Change]) -> list[Step]:
     with acting_as(actor):
         wait_for_stored_days()
         timelines = _read_timelines(ordered, lock=True)
