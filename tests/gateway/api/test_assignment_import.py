@@ -124,9 +124,19 @@ def test_a_serial_on_several_lines_is_its_history(people: People, august: Sandbo
         lambda text: text.replace("\n", "\r\n"),
         lambda text: text.replace("serial_number,", '"serial_number", ').replace(",acme,", ',"acme",'),
         lambda text: "\n" + text.rstrip("\n"),
+        lambda text: "\r\n\r\n" + text.replace(",", ";").replace("\n", "\r\n"),
         lambda text: text.replace("serial_number,tenant,from_day", "Serial_Number,TENANT,from_day"),
     ],
-    ids=["plain", "byte order mark", "semicolons", "windows", "quoted", "blank first line", "capitals"],
+    ids=[
+        "plain",
+        "byte order mark",
+        "semicolons",
+        "windows",
+        "quoted",
+        "blank first line",
+        "blank and semicolons",
+        "capitals",
+    ],
 )
 def test_what_spreadsheets_save_is_read(people: People, august: SandboxWorld, dressed: Any) -> None:
     serial = vm(august, day=START)
