@@ -46,6 +46,7 @@ class Timeline:
     """The periods of one serial, by day, and the text and labels that its owner of today holds.
 
     `removed`, `cut` and `made` are what must be written to the database, in this order: it takes no two owners, not even for a moment.
+    `cut` has another end from then on, or none.
     """
 
     periods: list[Assignment]
@@ -77,7 +78,7 @@ class Timeline:
                 return Step(change, only.tenant, frozenset(), only, changed=False)
         for period in later:
             self._end(period, day)
-        made = self._begin(change, tenant, by) if tenant is not None else None
+        made = None if tenant is None else self._go_on(tenant, day) or self._begin(change, tenant, by)
         self._follow_holder()
         losers = frozenset(period.tenant_id for period in later) - {tenant.id if tenant else None}
         return Step(change, owner, losers, made, changed=True)
@@ -93,6 +94,19 @@ class Timeline:
         period.until_day = day
         if period not in self.made and period not in self.cut:
             self.cut.append(period)
+
+    def _go_on(self, tenant: Tenant, day: date) -> Assignment | None:
+        """The period of `tenant` that was to end on this day: it goes on, with its text and labels, as if nothing had been arranged.
+
+        Not if it is an old one of whoever holds it today: what the holder writes now stands in a later period.
+        """
+        period = next((one for one in self.periods if one.until_day == day and one.tenant_id == tenant.id), None)
+        if period is None or (self.holder == tenant.id and not self._covers(period, self.today)):
+            return None
+        period.until_day = None
+        if period not in self.made and period not in self.cut:
+            self.cut.append(period)
+        return period
 
     def _begin(self, change: Change, tenant: Tenant, by: str) -> Assignment:
         # A text or label of one owner is not the next one's, nor does it wait with nobody in between: losing the owner empties it
