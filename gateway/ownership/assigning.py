@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
+from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
@@ -70,7 +71,7 @@ def _assign_in_order(actor: Actor, ordered: Sequence[Change]) -> list[Step]:
         wait_for_stored_days()
         timelines = _read_timelines(ordered, lock=True)
         refuse_while_sent(sorted({change.serial_number for change in ordered if change.from_day <= today()}))
-        steps = [timelines[change.serial_number].hand_over(change, by=actor.name) for change in ordered]
+        steps = _hand_over_each(timelines, ordered, by=actor.name)
         _write(timelines.values())
         tell_steps(actor, steps)
         first_days: dict[str, date] = {}
@@ -86,7 +87,16 @@ def foresee_each(actor: Actor, changes: Iterable[Change]) -> list[Step]:
     ordered = _in_order(changes)
     with acting_as(actor):
         timelines = _read_timelines(ordered, lock=False)
-        return [timelines[change.serial_number].hand_over(change, by=actor.name) for change in ordered]
+        return _hand_over_each(timelines, ordered, by=actor.name)
+
+
+def _hand_over_each(timelines: Mapping[str, Timeline], ordered: Sequence[Change], *, by: str) -> list[Step]:
+    steps = []
+    for change, following in zip_longest(ordered, ordered[1:]):
+        follows = following is not None and following.serial_number == change.serial_number
+        until = following.from_day if follows else None
+        steps.append(timelines[change.serial_number].hand_over(change, until=until, by=by))
+    return steps
 
 
 def _in_order(changes: Iterable[Change]) -> list[Change]:
@@ -125,8 +135,9 @@ def end_ownership(actor: Actor, *, serials: Collection[str], on: date) -> None:
     """Nobody owns `serials` from `on` on; whoever did keeps the days before. Inside a context of the gateway."""
     with acting_as(actor):
         wait_for_stored_days()
-        timelines = _read_timelines([Change(serial, None, on) for serial in serials], lock=True)
-        steps = [timelines[serial].hand_over(Change(serial, None, on), by=actor.name) for serial in sorted(serials)]
+        ordered = [Change(serial, None, on) for serial in sorted(serials)]
+        timelines = _read_timelines(ordered, lock=True)
+        steps = _hand_over_each(timelines, ordered, by=actor.name)
         _write(timelines.values())
         tell_steps(actor, steps)
         attribute(list(serials), on)
