@@ -365,10 +365,14 @@ def test_no_pattern_takes_long_on_any_text() -> None:
     assert time.perf_counter() - started < 0.5
 
 
-def command(*arguments: str) -> str:
+def command(*arguments: str, columns: str | None = "220") -> str:
+    """`columns` None = into a file, which has no width."""
     out = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
-        patch.setenv("COLUMNS", "220")
+        if columns is None:
+            patch.delenv("COLUMNS", raising=False)
+        else:
+            patch.setenv("COLUMNS", columns)
         call_command("apply_assignment_rules", *arguments)
     return out.getvalue()
 
@@ -393,3 +397,19 @@ def test_the_command_shows_first_and_assigns_then(people: People, august: Sandbo
     done = command("--expect", digest)
     assert owners() == {mine: "acme", left: None}
     assert [part in done for part in ("acme", "nobody: no rule matches", "got")] == [True, True, True]
+
+
+@pytest.mark.parametrize("columns", [None, "80"])
+def test_what_would_go_where_from_which_day_is_never_cut(
+    people: People, august: SandboxWorld, columns: str | None
+) -> None:
+    """A table of 5,000 goes into a file, or through a terminal of 80 columns: "FGVMM…" to "acme" from "2026-…" says nothing."""
+    serial = vm(august, day=START)
+    august.sandbox.edit_description(serial, "the branch office in Bonn, second floor, behind the stairs")
+    august.sync()
+    enter(people, "every branch office of the customer", description="*branch*")
+    shown = command("--dry-run", columns=columns)
+    row = next(line for line in shown.splitlines() if serial in line)
+    assert [part in row for part in ("acme", str(START))] == [True, True]
+    if columns is None:
+        assert "the branch office in Bonn, second floor, behind the stairs" in row
