@@ -30,7 +30,7 @@ def read_proposals(actor: Actor) -> list[Proposal]:
         return [
             Proposal(row.serial_number, row.proposed_tenant, first_day_of(row), row.proposed_tenant in slugs)
             for row in rows.order_by("serial_number")
-            if not unsettled.may_have_made(
+            if not unsettled.find_maker(
                 row.serial_number, config_id=row.config_id, upstream_description=row.upstream_description
             )
         ]

@@ -137,9 +137,7 @@ def _first_points() -> dict[str, date]:
 
 def _why_left(row: Entitlement, matching: tuple[AssignmentRule, ...], unsettled: OpenCreations) -> LeftBecause | None:
     """What an open operation asked for belongs to whoever asked; what a tag says against a rule is for a person to weigh."""
-    if unsettled.may_have_made(
-        row.serial_number, config_id=row.config_id, upstream_description=row.upstream_description
-    ):
+    if unsettled.find_maker(row.serial_number, config_id=row.config_id, upstream_description=row.upstream_description):
         return "its creation is not settled"
     if not matching:
         return "no rule matches"

@@ -98,7 +98,7 @@ def _known_better(serials: Iterable[str], program_serial: str, account_id: int, 
 
 def _registered_again(serials: Iterable[str]) -> list[str]:
     """Devices that had vanished and that an open creation asks for: whose they are is for its settling, and who had them last sees nothing."""
-    asked = find_open_creations().serials.intersection(serials)
+    asked = find_open_creations().serials.keys() & set(serials)
     gone = Entitlement.objects.filter(serial_number__in=asked, vanished_at__isnull=False) if asked else ()
     return [row.serial_number for row in gone]
 

@@ -17,15 +17,16 @@ def happened(event: str, row: Entitlement, data: Mapping[str, Any]) -> Happening
 
 
 def tell_appeared(rows: Sequence[Entitlement]) -> Iterator[Happening]:
-    """What a creation of ours may have made, whose answer was lost, came from nowhere else: its operation tells of it."""
+    """What a creation of ours may have made, whose answer was lost, is told with its operation: whoever hears of it leaves it to that."""
     if not rows:
         return
     unsettled = find_open_creations()
     for row in rows:
-        if not unsettled.may_have_made(
+        maker = unsettled.find_maker(
             row.serial_number, config_id=row.config_id, upstream_description=row.upstream_description
-        ):
-            yield happened("entitlement.appeared", row, {"status": row.status, "config": row.config_id})
+        )
+        data = {"status": row.status, "config": row.config_id} | ({} if maker is None else {"operation": str(maker)})
+        yield happened("entitlement.appeared", row, data)
 
 
 def tell_change(row: Entitlement, before: Mapping[str, Any], tag: Tag | None) -> Iterator[Happening]:
