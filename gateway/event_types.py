@@ -6,10 +6,12 @@ from tenants.events import DAY, POINTS, SERIALS, TEXT, WHOLE, register_event
 def register_events() -> None:
     register_event(
         "entitlement.appeared",
-        "An entitlement was found that was made outside the gateway.",
+        "An entitlement was found that was made outside the gateway, or by data.operation, which is not settled yet: leave it to that.",
         data={"status": TEXT, "config": WHOLE},
+        optional={"operation": TEXT},
     )
     register_event("entitlement.vanished", "An entitlement is no longer in FortiFlex's list.")
+    register_event("entitlement.returned", "An entitlement that had vanished is in FortiFlex's list again.")
     register_event(
         "entitlement.changed_outside",
         "An entitlement was changed outside the gateway; data names the new values.",

@@ -46,7 +46,7 @@ def read_rows(text: str, *, columns: Sequence[str], most: int) -> Iterator[Row]:
     Problem `invalid` names the line of what is no CSV, too long, or no text that a person typed.
     """
     text = text.removeprefix(BYTE_ORDER_MARK)
-    header, _, _ = text.partition("\n")
+    header, _, _ = text.lstrip().partition("\n")
     separator = ";" if ";" in header else ","
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     named: list[str] | None = None

@@ -1,8 +1,7 @@
 """Assign by rule: one transaction for everything, or nothing."""
 
 from gateway.assignment_rules.foreseeing import Foreseen, foresee_rules
-from gateway.models import Entitlement
-from gateway.ownership import Change, assign_each
+from gateway.ownership import Change, assign_each, lock_unowned
 from tenants.actors import Actor
 from tenants.audit import record_audit
 from tenants.context import acting_as
@@ -16,8 +15,7 @@ def apply_rules(actor: Actor, *, expected: str | None = None) -> Foreseen:
     of it is another by now. None = what holds now. Problem `in_progress` as in `assign_each`.
     """
     with acting_as(actor):
-        # First the locks, then the look: whoever assigned one of these meanwhile is seen.
-        list(Entitlement.objects.select_for_update().filter(tenant__isnull=True).order_by("pk").values_list("pk"))
+        lock_unowned()
         foreseen = foresee_rules(actor)
         if expected is not None and expected != foreseen.digest:
             raise Problem(

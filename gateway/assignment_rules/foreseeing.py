@@ -1,18 +1,17 @@
 """What the rules would assign, and what would stay unassigned: the same few queries for one entitlement and for five thousand."""
 
 import hashlib
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Literal
 
-from django.db.models import Exists, Min, OuterRef
+from django.db.models import Min
 
 from gateway.assignment_rules.matching import Candidate, Matcher
 from gateway.days import today
-from gateway.models import Assignment, AssignmentRule, Entitlement, LedgerEntry, Operation
-from gateway.operations import OPEN
-from gateway.tags import split_tag
+from gateway.models import AssignmentRule, Entitlement, LedgerEntry
+from gateway.operations import OpenCreations, find_open_creations
+from gateway.ownership import find_never_owned
 from tenants.actors import Actor
 from tenants.bodies import dump_json
 from tenants.context import acting_as
@@ -93,16 +92,14 @@ def foresee_rules(actor: Actor) -> Foreseen:
     """
     with acting_as(actor):
         matcher = Matcher(list(AssignmentRule.objects.select_related("tenant").filter(enabled=True)))
-        had_owner = Assignment.objects.filter(serial_number=OuterRef("serial_number"))
-        found = Entitlement.objects.filter(~Exists(had_owner), tenant__isnull=True)
-        found = found.select_related("config").only(*LOOKED_AT)
+        found = find_never_owned().select_related("config").only(*LOOKED_AT)
         entitlements = list(found.order_by("serial_number"))
         first_points = _first_points()
-        tagged, unsettled = _open_creations()
+        unsettled = find_open_creations()
     day, rows = today(), []
     for row in entitlements:
         matching = tuple(matcher.match(_candidate_of(row)))
-        left = _why_left(row, matching, tagged, unsettled)
+        left = _why_left(row, matching, unsettled)
         rule = matching[0] if left is None else None
         from_day, basis = (
             _first_day(row, first_points.get(row.serial_number), day) if rule is not None else (None, None)
@@ -138,20 +135,9 @@ def _first_points() -> dict[str, date]:
     return dict(rows.annotate(first=Min("day")).values_list("serial_number", "first"))
 
 
-def _open_creations() -> tuple[set[Any], set[str]]:
-    """Operations that may still turn out to have made something, and the serials that they asked for by name."""
-    rows = Operation.objects.filter(kind__startswith="create_", state__in=OPEN).values_list("id", "intent")
-    found = list(rows)
-    serials = {serial for _, intent in found for serial in intent.get("serial_numbers", ())}
-    return {operation_id for operation_id, _ in found}, serials
-
-
-def _why_left(
-    row: Entitlement, matching: tuple[AssignmentRule, ...], open_ids: Collection[Any], unsettled: Collection[str]
-) -> LeftBecause | None:
+def _why_left(row: Entitlement, matching: tuple[AssignmentRule, ...], unsettled: OpenCreations) -> LeftBecause | None:
     """What an open operation asked for belongs to whoever asked; what a tag says against a rule is for a person to weigh."""
-    _, tag = split_tag(row.upstream_description)
-    if row.serial_number in unsettled or (tag is not None and tag.valid and tag.operation_id in open_ids):
+    if unsettled.find_maker(row.serial_number, config_id=row.config_id, upstream_description=row.upstream_description):
         return "its creation is not settled"
     if not matching:
         return "no rule matches"

@@ -11,7 +11,9 @@ WAIT_FOR_STORED_DAYS = f"SELECT pg_advisory_xact_lock_shared({LOCK})"
 
 
 def wait_for_changes_of_owner() -> None:
-    """Taken by who stores points, inside its transaction: every committed owner is seen, and no other commits meanwhile."""
+    """Taken by who stores points or flips the owners at midnight, inside its transaction: every committed owner is seen, and no other commits
+    meanwhile.
+    """
     _run(f"SELECT pg_advisory_xact_lock({LOCK})")
 
 

@@ -45,21 +45,20 @@ def store_day(fetched: Fetched, day: date, *, certain: bool) -> str:
             for entry in LedgerEntry.objects.filter(day=day, program_serial=row.program_serial).select_related(None)
         }
         totals = dict(fetched.totals)
-        claimed_elsewhere = [
+        elsewhere = {
             serial
-            for serial, points in totals.items()
-            if points > 0
-            and serial in known
-            and known[serial].points > 0
-            and known[serial].account_id != row.account_id
-        ]
-        if claimed_elsewhere:
+            for serial in totals
+            if serial in known and known[serial].points > 0 and known[serial].account_id != row.account_id
+        }
+        if claimed := [serial for serial in elsewhere if totals[serial] > 0]:
             # Two accounts claim one serial and day: adding and choosing are both guesses.
-            others = {known[serial].account_id for serial in claimed_elsewhere}
+            others = {known[serial].account_id for serial in claimed}
             AccountDay.objects.filter(program_serial=row.program_serial, account_id__in=others, day=day).update(
                 state=AccountDay.State.CONFLICT
             )
             return _mark(fetched, day, AccountDay.State.CONFLICT, row.total)
+        for serial in elsewhere:
+            del totals[serial]  # nothing here is no word against what it consumed there: it was moved
         for serial, entry in known.items():
             if entry.account_id == row.account_id and entry.points > 0:
                 totals.setdefault(serial, ZERO)  # it was there and is not any more: corrected to nothing

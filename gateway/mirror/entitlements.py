@@ -14,10 +14,10 @@ from gateway.fortiflex import records
 from gateway.mirror.changes import Changes
 from gateway.mirror.configs import assign
 from gateway.mirror.stored import find_differing, keep_raw
-from gateway.mirror.telling import WATCHED, happened, tell_change
+from gateway.mirror.telling import WATCHED, tell_appeared, tell_change
 from gateway.mirror.vanishing import note_missed
 from gateway.models import Assignment, Config, Entitlement, ProgramAccount
-from gateway.operations import touched_since
+from gateway.operations import find_open_creations, touched_since
 from gateway.placements import first_day_of, place_all
 from gateway.tags import Tag, split_tag
 from tenants.events import Happening, record_events
@@ -70,7 +70,8 @@ def apply_entitlements(
     found = {serial: item for serial, item in listed.items() if serial not in touched} if touched else listed
     differing = find_differing(found, program_serial=program_serial, account_id=account_id)
     if asked_at is not None and differing:
-        for serial in _known_better(differing, program_serial, account_id, asked_at=asked_at):
+        better = _known_better(differing, program_serial, account_id, asked_at=asked_at)
+        for serial in {*better, *_registered_again(differing)}:
             del differing[serial]
     _require_configs({item.config_id for item in differing.values()})
     # Locked in one order, and looked at afterwards: between the list and this a hand-over or a write of ours may have been stored.
@@ -93,6 +94,13 @@ def _known_better(serials: Iterable[str], program_serial: str, account_id: int, 
         program_id=program_serial, account_id=account_id
     )
     return list(elsewhere.filter(Exists(later)).values_list("serial_number", flat=True))
+
+
+def _registered_again(serials: Iterable[str]) -> list[str]:
+    """Devices that had vanished and that an open creation asks for: whose they are is for its settling, and who had them last sees nothing."""
+    asked = find_open_creations().serials.keys() & set(serials)
+    gone = Entitlement.objects.filter(serial_number__in=asked, vanished_at__isnull=False) if asked else ()
+    return [row.serial_number for row in gone]
 
 
 def _require_configs(wanted: set[int]) -> None:
@@ -122,7 +130,9 @@ def _store(
             row = new_entitlement(item, program_serial=program_serial, account_id=account_id, born_to=born_to)
             created.append(row)
         else:
-            before = {name: getattr(row, name) for name in (*WATCHED, "upstream_description", "description")}
+            before = {
+                name: getattr(row, name) for name in (*WATCHED, "upstream_description", "description", "vanished_at")
+            }
             if item.description != row.upstream_description and _speaks_for_owner(tag, owners.get(row.tenant_id)):
                 fields["description"] = text
             if not assign(row, fields):
@@ -142,10 +152,7 @@ def _store(
     changes.new = [row.serial_number for row in created]
     changes.changed = [row.serial_number for row in updated]
     if not ours:
-        appeared = [
-            happened("entitlement.appeared", row, {"status": row.status, "config": row.config_id}) for row in created
-        ]
-        record_events([*told, *appeared])
+        record_events([*told, *tell_appeared(created)])
     _propose_owners([*created, *updated], changes.tags)
     return changes
 

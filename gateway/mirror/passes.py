@@ -23,6 +23,7 @@ from gateway.mirror.reports import HeldBack, SyncReport
 from gateway.mirror.vanishing import confirm_vanished
 from gateway.models import ApiUser, ProductCatalogue, Program, ProgramAccount
 from gateway.operations import note_tags
+from gateway.ownership import ensure_flipped
 from tenants import clock
 from tenants.actors import system
 from tenants.context import acting_as
@@ -71,6 +72,7 @@ class Pass:
                 self.report.stopped, self.report.left = str(error), len(self.queue) + 1
                 log.warning("pass cut short", api_user=self.api_user.name, reason=str(error), left=self.report.left)
                 break
+        ensure_flipped()
         with acting_as(SYNC):
             self.report.vanished += len(confirm_vanished())
 
@@ -113,6 +115,7 @@ class Pass:
         if any(item.config_id not in known for item in found):  # made, or moved here, since the configs were asked for
             listed = self._configs_of(serial, fresh=True) or listed
         self.hold.renew()
+        ensure_flipped()  # a pass takes long, and news of a new day is for who owns it on that day
         try:
             try:
                 with acting_as(SYNC):

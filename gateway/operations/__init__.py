@@ -27,6 +27,7 @@ from gateway.operations.journal import (
     send_again_later,
     sent_seconds,
 )
+from gateway.operations.open_creations import OpenCreations, find_open_creations
 from gateway.operations.planning_many import plan_operations
 from gateway.operations.readers import HELD, hold_readers
 from gateway.operations.reading import (
@@ -69,6 +70,7 @@ __all__ = [
     "LICENCE_TOKEN",
     "OPEN",
     "TRY_AGAIN_CODES",
+    "OpenCreations",
     "Plan",
     "State",
     "add_evidence",
@@ -78,6 +80,7 @@ __all__ = [
     "describe_operation",
     "digest_token",
     "end_planned",
+    "find_open_creations",
     "find_operation",
     "find_positions",
     "finish_attempt",

@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from gateway.models import Attempt, Operation
+from gateway.operations.journal import CREATIONS
 from gateway.operations.settling import State, add_evidence
 from gateway.tags import Tag
 from tenants import clock
@@ -92,11 +93,18 @@ def followed_by(operation: Operation) -> "QuerySet[Operation]":
 
 
 def touched_since(moment: datetime) -> tuple[set[str], set[int]]:
-    """Serials and configs that a write of ours settled after `moment` or is changing now: a list asked for at `moment` may be older."""
-    rows = Operation.objects.filter(Q(settled_at__gte=moment) | Q(state=State.SENT))
+    """Serials and configs that a write of ours settled after `moment` or is changing now: a list asked for at `moment` may be older.
+
+    Also serials whose change is unknown and looked for: whether a difference is ours or came from outside is known once that is settled,
+    and until then it must not be told as the one or the other. What waits for a person waits too long for that, and what a creation made
+    must be in the mirror for a person to name it.
+    """
+    looked_for = Q(state=State.UNKNOWN, next_check_at__isnull=False) & ~Q(kind__in=CREATIONS)
+    rows = Operation.objects.filter(Q(settled_at__gte=moment) | Q(state=State.SENT) | looked_for)
     serials: set[str] = set()
     configs: set[int] = set()
-    for names, config_id in rows.values_list("serial_numbers", "config_id"):
+    for names, config_id, state in rows.values_list("serial_numbers", "config_id", "state"):
         serials |= set(names)
-        configs |= {config_id} if config_id is not None else set()
+        if config_id is not None and state != State.UNKNOWN:
+            configs.add(config_id)
     return serials, configs

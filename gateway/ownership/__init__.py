@@ -10,6 +10,7 @@ from gateway.ownership.assigning import (
     tell_first_periods,
 )
 from gateway.ownership.flipping import FLIP, ensure_flipped, flip_owners, forget_day
+from gateway.ownership.never_owned import find_never_owned, lock_unowned
 from gateway.ownership.timeline import Change, Step, UnknownSerials
 
 __all__ = [
@@ -21,10 +22,12 @@ __all__ = [
     "assign_serials",
     "end_ownership",
     "ensure_flipped",
+    "find_never_owned",
     "first_periods",
     "flip_owners",
     "foresee_each",
     "forget_day",
+    "lock_unowned",
     "own_new_serials",
     "tell_first_periods",
 ]

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
+from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
@@ -45,11 +46,6 @@ def assign_serials(
             for serial in error.serials
         ]
         raise Problem("invalid", str(error), errors=errors) from None
-    except (
-        IntegrityError
-    ) as error:  # of what the ledger alone knows there is no row to lock: the constraint keeps the one owner
-        detail = "One of these was assigned by somebody else at the same moment. Look, and try again."
-        raise Problem("in_progress", detail, headers={"Retry-After": "1"}) from error
     return [step.assignment for step in steps if step.assignment is not None]
 
 
@@ -58,14 +54,24 @@ def assign_each(actor: Actor, changes: Iterable[Change]) -> list[Step]:
 
     Later assignments are replaced, the one that covers `from_day` ends there, and points from that day on move with it. A past day
     moves money, not visibility. UnknownSerials for what neither the mirror nor the ledger knows; Problem `in_progress` while FortiFlex
-    is being asked about one whose owner would change now.
+    is being asked about one whose owner would change now, and where another assigned one of these at the same moment.
     """
-    ordered = _in_order(changes)
+    try:
+        return _assign_in_order(actor, _in_order(changes))
+    except IntegrityError as error:
+        if "one_owner_per_serial_and_day" not in str(error):
+            raise
+        # Of what the ledger alone knows there is no row to lock: the constraint keeps the one owner.
+        detail = "One of these was assigned by somebody else at the same moment. Look, and try again."
+        raise Problem("in_progress", detail, headers={"Retry-After": "1"}) from error
+
+
+def _assign_in_order(actor: Actor, ordered: Sequence[Change]) -> list[Step]:
     with acting_as(actor):
         wait_for_stored_days()
         timelines = _read_timelines(ordered, lock=True)
         refuse_while_sent(sorted({change.serial_number for change in ordered if change.from_day <= today()}))
-        steps = [timelines[change.serial_number].hand_over(change, by=actor.name) for change in ordered]
+        steps = _hand_over_each(timelines, ordered, by=actor.name)
         _write(timelines.values())
         tell_steps(actor, steps)
         first_days: dict[str, date] = {}
@@ -81,7 +87,16 @@ def foresee_each(actor: Actor, changes: Iterable[Change]) -> list[Step]:
     ordered = _in_order(changes)
     with acting_as(actor):
         timelines = _read_timelines(ordered, lock=False)
-        return [timelines[change.serial_number].hand_over(change, by=actor.name) for change in ordered]
+        return _hand_over_each(timelines, ordered, by=actor.name)
+
+
+def _hand_over_each(timelines: Mapping[str, Timeline], ordered: Sequence[Change], *, by: str) -> list[Step]:
+    steps = []
+    for change, following in zip_longest(ordered, ordered[1:]):
+        follows = following is not None and following.serial_number == change.serial_number
+        until = following.from_day if follows else None
+        steps.append(timelines[change.serial_number].hand_over(change, until=until, by=by))
+    return steps
 
 
 def _in_order(changes: Iterable[Change]) -> list[Change]:
@@ -120,8 +135,9 @@ def end_ownership(actor: Actor, *, serials: Collection[str], on: date) -> None:
     """Nobody owns `serials` from `on` on; whoever did keeps the days before. Inside a context of the gateway."""
     with acting_as(actor):
         wait_for_stored_days()
-        timelines = _read_timelines([Change(serial, None, on) for serial in serials], lock=True)
-        steps = [timelines[serial].hand_over(Change(serial, None, on), by=actor.name) for serial in sorted(serials)]
+        ordered = [Change(serial, None, on) for serial in sorted(serials)]
+        timelines = _read_timelines(ordered, lock=True)
+        steps = _hand_over_each(timelines, ordered, by=actor.name)
         _write(timelines.values())
         tell_steps(actor, steps)
         attribute(list(serials), on)

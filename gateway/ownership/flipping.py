@@ -7,6 +7,7 @@ from typing import Any
 from django.db import connection
 
 from gateway.days import today
+from gateway.ledger.order import wait_for_changes_of_owner
 from gateway.models import Entitlement
 from gateway.ownership.renewal import Flip, renew_unused_tokens
 from gateway.placements import place_all
@@ -64,11 +65,15 @@ def flip_owners(day: date, *, serials: Collection[str] | None = None) -> int:
 
 
 def ensure_flipped() -> None:
-    """Before anything else of a new billing day: hand over what changes hands today. Looks once per process and day."""
+    """Before anything else of a new billing day: hand over what changes hands today. Looks once per process and day.
+
+    So it must not look past a change that is not committed yet: what was arranged for the next day right before midnight is waited for.
+    """
     global _flipped_for
     day = today()
     if _flipped_for != day:
         with acting_as(FLIP):
+            wait_for_changes_of_owner()
             flip_owners(day)
         _flipped_for = day
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from gateway.days import today
 from gateway.gate import count_withheld, expected_seconds, seconds_without_errors
 from gateway.gate.limits import HOUR
-from gateway.models import ApiUser, Config, Entitlement, Operation
+from gateway.models import ApiUser, Assignment, Config, Entitlement, Operation
 from gateway.operations import CONFIG_CHANGES, HELD, JOURNAL, OPEN, Plan, serials_led_to
 from gateway.provisioning.failures import NO_SECOND, NOT_AVAILABLE, Failure
 from gateway.provisioning.manner import Fence
@@ -100,11 +100,11 @@ def why_unsendable(operation: Operation) -> Failure | None:
     if wait and not operation.background and not {"because", "follows"} & set(operation.intent):
         return Failure("rate_limited", TOO_MANY_ERRORS.format(seconds=wait), retry_after=wait)
     if operation.kind in ABOUT_ENTITLEMENTS:
-        owners = _lock_owners(operation.serial_numbers)
-        return None if owners == {operation.tenant_id} else Failure("not_available", HANDED_OVER)
+        theirs = _lock_those_of(operation, operation.serial_numbers)
+        return None if theirs and all(theirs) else Failure("not_available", HANDED_OVER)
     if operation.kind in CONFIG_CHANGES and came_to_be_shared(operation):
         return Failure("config_managed", MANAGED)
-    if (serials := serials_led_to(operation.intent)) and operation.tenant_id not in _lock_owners(serials):
+    if (serials := serials_led_to(operation.intent)) and not any(_lock_those_of(operation, serials)):
         return Failure("not_available", HANDED_OVER)
     withheld = None
     if operation.kind == Kind.CREATE_HARDWARE and _is_taken(operation):
@@ -117,9 +117,16 @@ def why_unsendable(operation: Operation) -> Failure | None:
     return Failure("not_available", withheld)
 
 
-def _lock_owners(serials: Sequence[str]) -> set[UUID | None]:
-    rows = Entitlement.objects.select_for_update(of=("self",)).filter(serial_number__in=serials)
-    return set(rows.order_by("pk").values_list("tenant_id", flat=True))
+def _lock_those_of(operation: Operation, serials: Sequence[str]) -> list[bool]:
+    """Of each serial that is mirrored, locked, whether it is its who asks: by the mirror and by today's assignment. A write that waited
+    for the lane past midnight comes here before anybody has flipped the owners.
+    """
+    rows = Entitlement.objects.select_for_update(of=("self",)).filter(serial_number__in=serials).order_by("pk")
+    owners = list(rows.values_list("serial_number", "tenant_id"))
+    day = today()
+    periods = Assignment.objects.filter(serial_number__in=serials, from_day__lte=day).exclude(until_day__lte=day)
+    today_of: dict[str, UUID] = dict(periods.values_list("serial_number", "tenant_id"))
+    return [owner == today_of.get(serial) == operation.tenant_id for serial, owner in owners]
 
 
 def _has_one_already(operation: Operation) -> bool:

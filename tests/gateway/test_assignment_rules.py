@@ -16,6 +16,7 @@ from gateway.assignment_rules import apply_rules, foresee_rules
 from gateway.assignment_rules.matching import Candidate, Matcher, compile_glob
 from gateway.ledger.report import check_conservation
 from gateway.models import Assignment, AssignmentRule, Entitlement, LedgerEntry
+from gateway.reconciliation import reconcile_operations
 from gateway.tags import join_tag, make_tag
 from tenants import ids
 from tenants.context import acting_as
@@ -266,6 +267,22 @@ def test_what_an_open_operation_may_have_made_is_left_to_it(people: People, worl
     assert apply_rules(SETUP).assigned == []
 
 
+def test_a_cloud_product_whose_answer_was_lost_goes_by_no_rule_to_another(people: People, world: SandboxWorld) -> None:
+    """FortiFlex need not have kept its description, and so the tag."""
+    cloud = world.add_config("cloud", [(32, "10"), (33, "1")], product_type_id=202)
+    world.sync()
+    people.operator.post(f"configs/{cloud}/offers", {"tenant": "globex"})
+    world.sandbox.plan_fault("entitlements/cloud/create", "cut", when="after")
+    assert people.globex.post("entitlements", {"config": cloud}).json()["operation"]["state"] == "unknown"
+    world.sandbox.edit_description(world.sandbox.entitlements()[0]["serialNumber"], "")
+    world.sync()
+    enter(people, "all", account_id=ACCOUNT)
+    assert [row["left_because"] for row in try_out(people)["results"]] == ["its creation is not settled"]
+    apply_rules(SETUP)
+    reconcile_operations(everything=True)
+    assert set(owners().values()) == {"globex"}
+
+
 def test_the_dry_run_costs_the_same_queries_for_any_number(people: People, world: SandboxWorld) -> None:
     enter(people, "all", account_id=ACCOUNT)
     numbers = []
@@ -348,10 +365,14 @@ def test_no_pattern_takes_long_on_any_text() -> None:
     assert time.perf_counter() - started < 0.5
 
 
-def command(*arguments: str) -> str:
+def command(*arguments: str, columns: str | None = "220") -> str:
+    """`columns` None = into a file, which has no width."""
     out = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
-        patch.setenv("COLUMNS", "220")
+        if columns is None:
+            patch.delenv("COLUMNS", raising=False)
+        else:
+            patch.setenv("COLUMNS", columns)
         call_command("apply_assignment_rules", *arguments)
     return out.getvalue()
 
@@ -376,3 +397,19 @@ def test_the_command_shows_first_and_assigns_then(people: People, august: Sandbo
     done = command("--expect", digest)
     assert owners() == {mine: "acme", left: None}
     assert [part in done for part in ("acme", "nobody: no rule matches", "got")] == [True, True, True]
+
+
+@pytest.mark.parametrize("columns", [None, "80"])
+def test_what_would_go_where_from_which_day_is_never_cut(
+    people: People, august: SandboxWorld, columns: str | None
+) -> None:
+    """A table of 5,000 goes into a file, or through a terminal of 80 columns: "FGVMM…" to "acme" from "2026-…" says nothing."""
+    serial = vm(august, day=START)
+    august.sandbox.edit_description(serial, "the branch office in Bonn, second floor, behind the stairs")
+    august.sync()
+    enter(people, "every branch office of the customer", description="*branch*")
+    shown = command("--dry-run", columns=columns)
+    row = next(line for line in shown.splitlines() if serial in line)
+    assert [part in row for part in ("acme", str(START))] == [True, True]
+    if columns is None:
+        assert "the branch office in Bonn, second floor, behind the stairs" in row

@@ -4,10 +4,10 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
 from rich.table import Table
 
 from gateway.assignment_rules import Foreseen, apply_rules, foresee_rules
+from gateway.management.printing import make_table, open_console, plain
 from gateway.ownership import ensure_flipped
 from tenants.actors import system
 from tenants.problems import Problem
@@ -35,7 +35,7 @@ Exit codes: 0 done (or shown), 1 refused, with the reason on stderr and nothing 
 
     def handle(self, *args: Any, **options: Any) -> None:
         ensure_flipped()
-        console = Console()
+        console = open_console()
         if options["dry_run"]:
             foreseen = foresee_rules(RULES)
             console.print(_table_of(foreseen))
@@ -50,32 +50,28 @@ Exit codes: 0 done (or shown), 1 refused, with the reason on stderr and nothing 
 
 
 def _table_of(foreseen: Foreseen) -> Table:
-    table = Table("serial", "account", "config", "description", "tenant", "from", "because", "rule", "other rules")
+    names = ("serial", "account", "config", "description", "tenant", "from", "because", "rule", "other rules")
+    table = make_table(*names, whole=("serial", "tenant", "from"))
     for row in foreseen.rows:
         shown, others = row.candidate, row.matching[1:] if row.rule else row.matching
         table.add_row(
             shown.serial_number,
             str(shown.account_id),
-            _plain(shown.config_name),
-            _plain(shown.description),
+            plain(shown.config_name),
+            plain(shown.description),
             row.tenant.slug if row.tenant else "-",
             str(row.from_day or "-"),
             row.basis or row.left_because,
-            _plain(row.rule.name) if row.rule else "-",
-            ", ".join(f"{_plain(rule.name)} ({rule.tenant.slug})" for rule in others),
+            plain(row.rule.name) if row.rule else "-",
+            ", ".join(f"{plain(rule.name)} ({rule.tenant.slug})" for rule in others),
         )
     return table
 
 
 def _summary_of(foreseen: Foreseen, *, dry_run: bool) -> Table:
-    table = Table("tenant", "would get" if dry_run else "got")
+    table = make_table("tenant", "would get" if dry_run else "got")
     for slug, number in foreseen.count_by_tenant().items():
         table.add_row(slug, str(number))
     for reason, number in foreseen.count_left().items():
         table.add_row(f"nobody: {reason}", str(number))
     return table
-
-
-def _plain(text: str) -> str:
-    """Others' words, without what a terminal or rich would take for a command."""
-    return "".join(char if char.isprintable() else "?" for char in text).replace("[", "\\[")

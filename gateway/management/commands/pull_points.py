@@ -11,6 +11,7 @@ from rich.progress import Progress
 from gateway.fortiflex.errors import FortiFlexError
 from gateway.ledger.pull import WINDOW_DAYS, pull_points
 from gateway.ledger.report import check_conservation, describe_completeness, read_account_days
+from gateway.management.printing import open_console, plain
 from gateway.models import AccountDay, ApiUser
 from tenants.actors import system
 from tenants.context import acting_as
@@ -39,7 +40,7 @@ class Command(BaseCommand):
             chosen = list(users.filter(name=options["api_user"]) if options["api_user"] else users)
         if not chosen:
             raise CommandError("There is no such API user; add one with manage.py add_api_user.")
-        console, failed = Console(), False
+        console, failed = open_console(), False
         with Progress(console=Console(stderr=True), transient=True) as progress:
             for user in chosen:
                 task = progress.add_task(f"Points of {user.name}", total=None)
@@ -53,7 +54,7 @@ class Command(BaseCommand):
                     )
                 except FortiFlexError as error:
                     failed = True
-                    console.print(f"{user.name}: stopped: {error} What was read by then is stored.")
+                    console.print(f"{user.name}: stopped: {plain(str(error))} What was read by then is stored.")
                     continue
                 states = (
                     ", ".join(f"{number} days {state}" for state, number in sorted(report.states.items()))

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
-from rich.table import Table
 
 from gateway.fortiflex.errors import FortiFlexError
+from gateway.management.printing import make_table, open_console, plain
 from gateway.mirror import sync_api_user
 from gateway.models import ApiUser
 from gateway.ownership import ensure_flipped
@@ -25,10 +25,11 @@ class Command(BaseCommand):
         parser.add_argument("--no-sync", action="store_true", help="don't refresh the mirror afterwards")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        console = Console()
+        console = open_console()
         ensure_flipped()
         report = reconcile_operations(everything=True)
-        table = Table("operation", "kind", "tenant", "state", "entitlements", "why")
+        names = ("operation", "kind", "tenant", "state", "entitlements", "why")
+        table = make_table(*names, whole=("operation", "state"))
         for operation in [*report.sent, *report.settled, *report.still_unknown]:
             why = operation.error["code"] if operation.error else ""
             tenant = operation.tenant.slug if operation.tenant else "-"
@@ -58,5 +59,5 @@ class Command(BaseCommand):
             if report.stopped:
                 troubles.append(f"{user.name}: {report.left} accounts are left for the next pass: {report.stopped}")
         for trouble in troubles:
-            console.print(trouble, soft_wrap=True)
+            console.print(plain(trouble), soft_wrap=True)
         return troubles

@@ -7,10 +7,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from gateway.adoption import confirm_proposals, read_proposals
 from gateway.fortiflex.errors import FortiFlexError
+from gateway.management.printing import make_table, open_console, plain
 from gateway.mirror import SyncReport, sync_api_user
 from gateway.models import ApiUser
 from tenants.actors import system
@@ -43,13 +43,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["confirm"] and not options["rebuild"]:
             raise CommandError("--confirm goes with --rebuild.")
-        console, failed = Console(stderr=False), False
+        console, failed = open_console(), False
         with acting_as(SYNC):
             users = ApiUser.objects.filter(enabled=True).order_by("name")
             chosen = list(users.filter(name=options["api_user"]) if options["api_user"] else users)
         if not chosen:
             raise CommandError("There is no such API user; add one with manage.py add_api_user.")
-        table = Table("API user", "accounts", "new", "changed", "vanished", "configs changed", "not read")
+        names = ("API user", "accounts", "new", "changed", "vanished", "configs changed", "not read")
+        table = make_table(*names, whole=("API user",))
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("Mirroring", total=len(chosen))
             for user in chosen:
@@ -61,13 +62,13 @@ class Command(BaseCommand):
                     report = sync_api_user(user, progress=show, ask_refused=options["ask_refused"])
                 except FortiFlexError as error:
                     failed = True
-                    table.add_row(user.name, "", "", "", "", "", str(error))
+                    table.add_row(user.name, "", "", "", "", "", plain(str(error)))
                     continue
                 finally:
                     progress.advance(task)
                 failed = failed or not report.complete
                 numbers = (report.accounts, report.new, report.changed, report.vanished, report.configs)
-                table.add_row(user.name, *map(str, numbers), "; ".join(_troubles(report)))
+                table.add_row(user.name, *map(str, numbers), plain("; ".join(_troubles(report))))
         console.print(table)
         if options["rebuild"]:
             self._rebuild(console, confirm=options["confirm"])
@@ -75,7 +76,7 @@ class Command(BaseCommand):
             raise CommandError("Not everything could be read; what is above stands, the rest is as it was.")
 
     def _rebuild(self, console: Console, *, confirm: bool) -> None:
-        table = Table("serial", "tag names", "from", "tenant exists")
+        table = make_table("serial", "tag names", "from", "tenant exists", whole=("serial", "tag names", "from"))
         for proposal in read_proposals(SYNC):
             table.add_row(
                 proposal.serial_number,

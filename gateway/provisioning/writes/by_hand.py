@@ -33,6 +33,10 @@ def adopt_by_hand(operation: Operation, serials: Sequence[str], *, done: bool) -
         raise Problem("invalid", "Name entitlements that are mirrored and that nobody ever owned.", errors=errors)
     if gone:
         end_ownership(JOURNAL, serials=sorted(gone), on=billing_day_at(operation.sent_at or clock.now()))
+        # It is there, as the person says: that it had been another's and had vanished is no news for who has it now.
+        back = {"vanished_at": None, "missed_at": None, "config_id": operation.config_id}
+        place = {"program_id": operation.program_serial, "account_id": operation.account_id}
+        Entitlement.objects.filter(serial_number__in=gone).update(**back, **place)
     own_new_serials(
         JOURNAL,
         serials=list(serials),

@@ -115,6 +115,36 @@ def test_a_serial_on_several_lines_is_its_history(people: People, august: Sandbo
     assert days == {"acme": 5, "globex": 7}
 
 
+def test_a_history_that_is_sent_twice_changes_nothing_and_keeps_its_words(people: People, august: SandboxWorld) -> None:
+    serial = vm(august, day=START)
+    august.sandbox.use_token(serial)
+    pull(august)
+    middle, later = START + timedelta(days=3), START + timedelta(days=6)
+    text = f"{HEADER}{serial},acme,{START}\n{serial},globex,{middle}\n{serial},acme,{later}\n"
+    people.operator.post("assignments/import", text)
+    people.acme.patch(f"entitlements/{serial}", {"description": "acme's words", "labels": {"cost": "7"}})
+    with acting_as(SETUP):
+        Assignment.objects.filter(tenant__slug="globex").update(description="globex's words")
+        before = list(Assignment.objects.order_by("from_day").values())
+        told = Event.objects.count()
+    looked = people.operator.post("assignments/import?dry_run=true", text).json()
+    again = people.operator.post("assignments/import", text).json()
+    assert [row["changed"] for row in again["results"]] == [row["changed"] for row in looked["results"]] == [False] * 3
+    assert [row["owner"] for row in again["results"]] == ["acme", "globex", "acme"]
+    with acting_as(SETUP):
+        assert list(Assignment.objects.order_by("from_day").values()) == before
+        assert Event.objects.count() == told
+    # What differs is changed, and what stands before it stays as it was.
+    text = text.replace(str(later), str(later + timedelta(days=1)))
+    again = people.operator.post("assignments/import", text).json()
+    assert [row["changed"] for row in again["results"]] == [False, True, True]
+    assert periods(serial) == [
+        ("acme", START, middle, ""),
+        ("globex", middle, later + timedelta(days=1), "globex's words"),
+        ("acme", later + timedelta(days=1), None, "acme's words"),
+    ]
+
+
 @pytest.mark.parametrize(
     "dressed",
     [
@@ -124,9 +154,19 @@ def test_a_serial_on_several_lines_is_its_history(people: People, august: Sandbo
         lambda text: text.replace("\n", "\r\n"),
         lambda text: text.replace("serial_number,", '"serial_number", ').replace(",acme,", ',"acme",'),
         lambda text: "\n" + text.rstrip("\n"),
+        lambda text: "\r\n\r\n" + text.replace(",", ";").replace("\n", "\r\n"),
         lambda text: text.replace("serial_number,tenant,from_day", "Serial_Number,TENANT,from_day"),
     ],
-    ids=["plain", "byte order mark", "semicolons", "windows", "quoted", "blank first line", "capitals"],
+    ids=[
+        "plain",
+        "byte order mark",
+        "semicolons",
+        "windows",
+        "quoted",
+        "blank first line",
+        "blank and semicolons",
+        "capitals",
+    ],
 )
 def test_what_spreadsheets_save_is_read(people: People, august: SandboxWorld, dressed: Any) -> None:
     serial = vm(august, day=START)

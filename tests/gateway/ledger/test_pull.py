@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from gateway.ledger.calibrate import calibrate, judge_end_day
+from gateway.ledger.fetch import Fetched
 from gateway.ledger.report import check_conservation, read_account_days, recheck_fetch
+from gateway.ledger.store import store_day
 from gateway.models import AccountDay, EndDateCalibration, LedgerCorrection, LedgerEntry, PointsFetch
 from gateway.sandbox import SandboxTransport
 from gateway.upstream import client_for, install_transport
 from tenants.context import acting_as
+from tenants.ids import new_id
 from tenants.models import Event
 from tests.gateway.ledger.scenes import give, noon_of, pull, truth, vm, world_on
 from tests.people import SETUP, People
@@ -159,21 +162,32 @@ def test_a_moved_serial_that_two_accounts_claim_is_a_conflict(people: People) ->
         world = world_on(TODAY)
         serial = vm(world, day=START)
         pull(world)
-        from gateway.ledger.fetch import Fetched
-        from gateway.ledger.store import store_day
-
         day = TODAY - timedelta(days=2)
         with acting_as(SETUP):
             fetch = PointsFetch.objects.filter(purpose="day", asked_from=day).get()
-            fetch.pk, fetch.account_id = None, 4711
-            from tenants.ids import new_id
-
-            fetch.id = new_id()
+            fetch.pk, fetch.account_id = new_id(), 4711
             fetch.save(force_insert=True)
         assert store_day(Fetched(fetch, {serial: D("6.39")}), day, certain=True) == "conflict"
         with acting_as(SETUP):
             assert set(AccountDay.objects.filter(day=day).values_list("state", flat=True)) == {"conflict"}
         assert days_of(serial)[day] == D("6.3900")
+
+
+def test_an_account_that_names_a_moved_serial_with_nothing_takes_no_points_from_the_other(people: People) -> None:
+    with noon_of(TODAY):
+        world = world_on(TODAY)
+        serial = vm(world, day=START)
+        pull(world)
+        day = TODAY - timedelta(days=2)
+        with acting_as(SETUP):
+            fetch = PointsFetch.objects.filter(purpose="day", asked_from=day).get()
+            fetch.pk, fetch.account_id, fetch.total = new_id(), 4711, D(0)
+            fetch.save(force_insert=True)
+        assert store_day(Fetched(fetch, {serial: D(0)}), day, certain=True) == "answered"
+        assert days_of(serial)[day] == D("6.3900")
+        with acting_as(SETUP):
+            assert check_conservation(day, day).holds
+            assert not LedgerCorrection.objects.exists()
 
 
 def test_without_proof_days_with_points_wait(people: People) -> None:

@@ -194,6 +194,49 @@ def test_a_text_and_labels_come_back_with_their_period(people: People, august: S
     assert kept == [("acme", "acme's words", {"cost": "7"}), ("globex", "", {"site": "Bonn"})]
 
 
+def texts_of(serial: str) -> list[tuple[Any, ...]]:
+    with acting_as(SETUP):
+        rows = Assignment.objects.filter(serial_number=serial).order_by("from_day")
+        return list(rows.values_list("tenant__slug", "from_day", "until_day", "description", "labels"))
+
+
+@pytest.mark.parametrize("between", ["globex", None])
+@pytest.mark.parametrize("day", [TODAY, TOMORROW])
+def test_what_is_handed_back_before_a_day_has_passed_never_left(
+    people: People, august: SandboxWorld, between: str | None, day: date
+) -> None:
+    """A hand-over of the wrong serial, undone: the words and labels of its owner are not the price."""
+    serial = vm(august, day=START)
+    august.sandbox.use_token(serial)
+    august.sync()
+    give([serial], "acme", START)
+    people.acme.patch(f"entitlements/{serial}", {"description": "acme's words", "labels": {"cost": "7"}})
+    give([serial], between, day)
+    give([serial], "acme", day)
+    seen = people.acme.get(f"entitlements/{serial}").json()
+    assert (seen["description"], seen["labels"]) == ("acme's words", {"cost": "7"})
+    assert texts_of(serial) == [("acme", START, None, "acme's words", {"cost": "7"})]
+    assert people.globex.get(f"entitlements/{serial}").status_code == 404
+
+
+def test_what_is_given_to_its_owner_again_keeps_the_words_of_today(people: People, august: SandboxWorld) -> None:
+    serial = vm(august, day=START)
+    august.sandbox.use_token(serial)
+    august.sync()
+    middle = START + timedelta(days=5)
+    give([serial], "acme", START)
+    people.acme.patch(f"entitlements/{serial}", {"description": "old words"})
+    give([serial], "globex", middle)
+    give([serial], "acme", TODAY)
+    people.acme.patch(f"entitlements/{serial}", {"description": "new words"})
+    give([serial], "acme", middle)
+    assert people.acme.get(f"entitlements/{serial}").json()["description"] == "new words"
+    assert texts_of(serial) == [
+        ("acme", START, middle, "old words", {}),
+        ("acme", middle, None, "new words", {}),
+    ]
+
+
 @pytest.mark.parametrize("entrance", ["web", "sync", "points", "statements", "reconcile", "tags", "rules"])
 def test_no_entrance_sees_yesterdays_owner(people: People, august: SandboxWorld, entrance: str) -> None:
     from billing.statements import issue_statements

@@ -7,13 +7,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection
 
+from gateway.assignment_lists import import_assignments
 from gateway.assignment_rules import apply_rules, create_rule
 from gateway.days import today
-from gateway.models import Assignment, Entitlement, Operation
-from gateway.ownership import assign_serials, flip_owners
+from gateway.fortiflex.days import pacific_moment
+from gateway.ledger.store import ensure_month
+from gateway.models import ApiUser, Assignment, Entitlement, LedgerEntry, Operation, PointsFetch
+from gateway.ownership import assign_serials, ensure_flipped, flip_owners, forget_day
+from tenants import clock
 from tenants.context import acting_as
+from tenants.problems import Problem
 from tests.databases import OwnDatabase
 from tests.gateway.ledger.scenes import give
 from tests.people import SETUP, People, make_people
@@ -68,6 +74,28 @@ def _wait_for_a_lock() -> None:
     raise AssertionError("Nobody waited: this test shows nothing.")
 
 
+def points_of_nothing_mirrored() -> str:
+    day, now = today() - timedelta(days=1), clock.now()
+    with acting_as(SETUP):
+        ensure_month(day)
+        fetch = PointsFetch.objects.create(
+            api_user=ApiUser.objects.get(),
+            program_serial="P",
+            account_id=1,
+            asked_from=day,
+            asked_to=day,
+            purpose="day",
+            sent_at=now,
+            answered_at=now,
+            outcome="answered",
+            body=b"",
+        )
+        LedgerEntry.objects.create(
+            day=day, serial_number="GONE000001", program_serial="P", account_id=1, points=1, fetch=fetch
+        )
+    return "GONE000001"
+
+
 @pytest.mark.parametrize("ahead", [0, 3])
 def test_rules_see_an_assignment_that_they_had_to_wait_for(world: SandboxWorld, ahead: int) -> None:
     taken, free = world.sandbox.create_vm(world.config_id, count=2)
@@ -97,3 +125,38 @@ def test_two_processes_at_midnight_renew_a_token_once(world: SandboxWorld) -> No
     with acting_as(SETUP):
         assert Operation.objects.filter(kind="renew_token").count() == 1
         assert Entitlement.objects.get(serial_number=serial).tenant_id == People.tenant("globex").id
+
+
+def test_midnight_waits_for_a_hand_over_that_was_begun_before_it(world: SandboxWorld) -> None:
+    """Every process looks once a day: what it looked past would keep the owner of yesterday until tomorrow."""
+    serial = world.sandbox.create_vm(world.config_id)[0]
+    world.sync()
+    give([serial], "acme", today())
+    globex, tomorrow = People.tenant("globex"), today() + timedelta(days=1)
+    with time_machine.travel(pacific_moment(today(), 23), tick=True) as traveller:
+
+        def reach_midnight() -> None:
+            traveller.shift(timedelta(hours=2))
+            forget_day()
+            ensure_flipped()
+
+        while_first_is_open(
+            lambda: assign_serials(SETUP, serials=[serial], tenant=globex, from_day=tomorrow), reach_midnight
+        )
+        with acting_as(SETUP):
+            assert Entitlement.objects.get(serial_number=serial).tenant_id == globex.id
+
+
+def test_two_lists_that_assign_what_the_ledger_alone_knows_are_told_of_each_other(world: SandboxWorld) -> None:
+    """There is no row to lock: the second is refused by the constraint, and in words."""
+    serial = points_of_nothing_mirrored()
+    day = today() - timedelta(days=1)
+    text = f"serial_number,tenant,from_day\n{serial},globex,{day}\n"
+    with pytest.raises(Problem) as refused:
+        while_first_is_open(
+            lambda: assign_serials(SETUP, serials=[serial], tenant=People.tenant("acme"), from_day=day),
+            lambda: import_assignments(SETUP, text, dry_run=False),
+        )
+    assert refused.value.code == "in_progress"
+    with acting_as(SETUP):
+        assert Assignment.objects.get().tenant.slug == "acme"
