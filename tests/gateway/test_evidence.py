@@ -62,3 +62,16 @@ def test_of_a_config_that_is_not_listed_at_all_nobody_says_that_its_change_was_n
     listed[:] = [row for row in listed if row.id != config]
     look(200, 400)
     assert last_operation().state == "unknown"
+
+
+def test_a_part_that_grows_from_look_to_look_is_not_all_there_will_be(people: People, world: SandboxWorld) -> None:
+    people.operator.post(f"configs/{world.config_id}/offers", {"tenant": "acme"})
+    world.sandbox.plan_fault("entitlements/vm/create", "cut", when="after")
+    people.acme.post("entitlements", {"config": world.config_id, "count": 3})
+    for late, seconds in zip(world.sandbox.world.entitlements[1:], (250, 350), strict=True):
+        late.visible_from = clock.now() + timedelta(seconds=seconds)
+    look(200, 300)
+    assert last_operation().state == "unknown"
+    look(400)
+    row = last_operation()
+    assert (row.state, len(row.serial_numbers)) == ("succeeded", 3)
