@@ -230,8 +230,10 @@ class NextTokenView(ApiView):
 
 def _answer(view: ApiView, serial: str, outcome: Outcome | None) -> Response:
     """The entitlement as it stands now; None = nothing had to go upstream."""
-    unfinished = answer_unfinished(outcome, view.actor) if outcome is not None else None
-    return unfinished if unfinished is not None else Response(_read(view, [serial])[0])
+    if outcome is None:
+        return Response(_read(view, [serial])[0])
+    unfinished = answer_unfinished(outcome, view.actor)
+    return unfinished if unfinished is not None else Response(_read(view, [serial])[0], headers=replay_headers(outcome))
 
 
 def _read(view: ApiView, serials: list[str]) -> list[dict[str, Any]]:

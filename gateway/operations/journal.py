@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q
 
 from gateway.models import ApiUser, Config, Operation
 from gateway.operations.settling import JOURNAL, State, settle_failed
@@ -165,16 +166,30 @@ def may_try_again(operation: Operation) -> bool:
     return operation.state == State.FAILED and (operation.error or {}).get("code") in TRY_AGAIN_CODES
 
 
-def reopen_operation(operation: Operation, *, deferred: bool = False) -> bool:
-    """A failed operation whose work was provably not done goes back to planned, for its next attempt. False if another caller did."""
+def reopen_operation(operation: Operation, plan: Plan, *, deferred: bool = False) -> bool:
+    """A failed operation whose work was provably not done goes back to planned, for its next attempt. False if another caller did.
+
+    What is sent is `plan`, as it was checked this time: where things stand and what they cost may have changed since the first attempt.
+    """
+    chain = {
+        name: value for name, value in operation.intent.items() if name == "follows"
+    }  # it comes after the same one
     with acting_as(JOURNAL):
         reopened = Operation.objects.filter(
-            id=operation.id, state=State.FAILED, error__code__in=list(TRY_AGAIN_CODES)
+            Q(tenant=plan.tenant_id), id=operation.id, state=State.FAILED, error__code__in=list(TRY_AGAIN_CODES)
         ).update(
             state=State.PLANNED,
             settled_at=None,
             error=None,
-            serial_numbers=operation.intent.get("serial_numbers", operation.serial_numbers),
+            kind=plan.kind,
+            api_user_id=plan.api_user_id,
+            program_serial=plan.program_serial,
+            account_id=plan.account_id,
+            config_id=plan.config_id,
+            serial_numbers=list(plan.serial_numbers),
+            intent={**plan.intent, **chain},
+            before=dict(plan.before),
+            points_per_day=plan.points_per_day,
             next_check_at=clock.now() + timedelta(seconds=0 if deferred else PLANNED_SECONDS),
             deferred=deferred,
         )
