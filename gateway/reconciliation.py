@@ -20,6 +20,7 @@ from gateway.models import Attempt, Operation
 from gateway.operations import (
     JOURNAL,
     add_evidence,
+    end_planned_where_switched_off,
     follows_by_itself,
     lock_unsettled,
     put_off,
@@ -75,6 +76,7 @@ def reconcile_operations(
     into the future. What nobody foresaw about one of them is logged and puts that one off: the others are looked at all the same.
     """
     ensure_flipped()
+    end_planned_where_switched_off()
     report = ReconcileReport()
     for api_user in api_users_with_a_queue() if drain else ():
         for operation_id in drain_queue(api_user, seconds=DRAIN_SECONDS):

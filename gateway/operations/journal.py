@@ -33,6 +33,7 @@ PLANNED_SECONDS = 120  # a caller that sends by itself has begun by then, or lef
 CLAIM = (
     "UPDATE gateway_operation SET state = 'sent', sent_at = %s, next_check_at = %s WHERE id = %s AND state = 'planned'"
 )
+SWITCHED_OFF = "The API user that this was to be sent through was switched off; nothing was done."
 TRY_AGAIN_CODES = frozenset({"not_done", "upstream_busy", "upstream_unavailable", "rate_limited"})
 
 
@@ -147,11 +148,12 @@ def leave_to_worker(operation: Operation, *, seconds: float = 0) -> None:
     operation.save(update_fields=["deferred", "next_check_at"])
 
 
-def end_planned(api_user: ApiUser, *, detail: str) -> None:
-    """Whatever waits at `api_user` ends unsent. Inside an open `acting_as` of the operator or the gateway."""
+def end_planned_where_switched_off() -> None:
+    """What waits at an API user that is switched off ends unsent, also what came back to the queue, or came to it, after that."""
     with acting_as(JOURNAL):
-        for row in Operation.objects.select_for_update().filter(api_user=api_user, state=State.PLANNED).order_by("id"):
-            settle_failed(row, code="upstream_unavailable", detail=detail)
+        rows = Operation.objects.select_for_update(of=("self",)).filter(api_user__enabled=False, state=State.PLANNED)
+        for row in rows.order_by("id"):
+            settle_failed(row, code="upstream_unavailable", detail=SWITCHED_OFF)
 
 
 def send_again_later(operation: Operation, *, seconds: float) -> None:

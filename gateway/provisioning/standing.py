@@ -10,7 +10,7 @@ from gateway.days import today
 from gateway.gate import count_withheld, expected_seconds, seconds_without_errors
 from gateway.gate.limits import HOUR
 from gateway.models import ApiUser, Config, Entitlement, Operation, Program
-from gateway.operations import CONFIG_CHANGES, CREATIONS, HELD, JOURNAL, OPEN, Plan, serials_led_to
+from gateway.operations import CONFIG_CHANGES, CREATIONS, HELD, JOURNAL, OPEN, SWITCHED_OFF, Plan, serials_led_to
 from gateway.provisioning.checks import check_end_date
 from gateway.provisioning.failures import NO_SECOND, NOT_AVAILABLE, Failure
 from gateway.provisioning.guards import guard_program
@@ -96,8 +96,15 @@ def is_plannable(operation: Operation, fence: Fence | None) -> Statement:
     return Statement(f"{text} AND {condition.text}", [*values, *condition.values])
 
 
+def is_switched_on(operation: Operation) -> Statement:
+    """An expression: whether the API user that it is to be sent through still is one that we use."""
+    return Statement("EXISTS (SELECT 1 FROM gateway_apiuser WHERE id = %s AND enabled)", [operation.api_user_id])
+
+
 def why_unsendable(operation: Operation) -> Failure | None:
     """What ends `operation` unsent; None = send it. In the transaction that claimed it, so that a hand-over waits or is seen."""
+    if not ApiUser.objects.filter(id=operation.api_user_id, enabled=True).exists():
+        return Failure("upstream_unavailable", SWITCHED_OFF)
     limits = operation.tenant.limits if operation.tenant else {}
     wait = seconds_without_errors(operation.api_user_id, operation.tenant_id, limits)
     if wait and not operation.background and not {"because", "follows"} & set(operation.intent):
