@@ -10,7 +10,7 @@ from gateway.models import ApiUser, Config, Entitlement, Operation, Program
 from gateway.operations import Plan
 from gateway.provisioning import checks
 from gateway.provisioning.drafts import draft_operation
-from gateway.provisioning.estimates import CALC_WAIT, points_of_config
+from gateway.provisioning.estimates import CALC_WAIT, learn_prices, points_of_config
 from gateway.provisioning.ground import find_ground
 from gateway.provisioning.guards import guard_creation, guard_product, guard_program, has_limits, needs_points
 from gateway.provisioning.idempotency import (
@@ -69,6 +69,7 @@ def create_entitlements(actor: Actor, wish: Wish, *, tenant: Tenant | None, mann
         ask=not manner.deferred or needs_points(tenant),
         wait_seconds=manner.wait_seconds / 3 if not manner.deferred else CALC_WAIT,
     )
+    learn_prices(tenant, wait_seconds=CALC_WAIT if manner.deferred else min(CALC_WAIT, manner.wait_seconds / 3))
     manner = manner.after(time.monotonic() - began)
     count = len(wish.serial_numbers or ()) or wish.count or 1
     points_per_day = None if points is None else points * count
@@ -80,7 +81,7 @@ def create_entitlements(actor: Actor, wish: Wish, *, tenant: Tenant | None, mann
         if form == "hardware":
             _check_available(actor, wish)  # again, now that nobody can come in between
         try:
-            guard_creation(tenant, config, count=count, points_per_day=points_per_day)
+            guard_creation(tenant, count=count, points_per_day=points_per_day)
         except Problem:
             # The other of two with one key may have been counted: that one is ours too.
             if (replay := replay_of(find_earlier(actor, manner.key))) is not None:

@@ -1,24 +1,20 @@
 """Change an entitlement: text, end date, labels, config, or the size of this one alone."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
-from gateway.models import Entitlement, Operation
+from gateway.models import Config, Entitlement, Operation
 from gateway.operations import JOURNAL, refuse_if_in_progress
 from gateway.provisioning import checks
 from gateway.provisioning.change import change_entitlement, lock_entitlement
-from gateway.provisioning.configs import (
-    find_twin,
-    is_awaited,
-    merge_parameters,
-    parameters_differ,
-    plan_copy,
-    update_config,
-)
-from gateway.provisioning.estimates import more_points
-from gateway.provisioning.guards import guard_resize, needs_points
+from gateway.provisioning.configs import is_awaited, plan_copy, update_config
+from gateway.provisioning.estimates import learn_prices, price_size
+from gateway.provisioning.guards import ENDED, guard_move, guard_resize, needs_points
 from gateway.provisioning.idempotency import Outcome, carry_out, start_operation
 from gateway.provisioning.manner import AS_USUAL, Manner
+from gateway.provisioning.sizes import find_twin, merge_parameters, parameters_differ
 from gateway.provisioning.writes.changes import HAS_AN_END_TO_CHANGE
 from gateway.provisioning.writes.storing import store_labels
 from tenants.actors import Actor
@@ -62,11 +58,13 @@ def update_entitlement(
     if not intent:
         _store_labels(actor, serial, changes)
         return None
+    if "config_id" in intent:
+        _price_move(actor, row, intent["config_id"])
     return change_entitlement(
         actor,
         serial,
         kind=Operation.Kind.UPDATE_ENTITLEMENT,
-        check=lambda locked: _check_changes(actor, locked, changes),
+        check=lambda locked: _check_and_guard(actor, locked, changes),
         intent=intent | {name: dict(changes[name]) for name in ("labels", "operator_labels") if name in changes},
         before=lambda locked: {
             "config_id": locked.config_id,
@@ -89,8 +87,23 @@ def _intent(row: Entitlement, changes: Mapping[str, Any]) -> dict[str, Any]:
     return intent
 
 
-def _check_changes(actor: Actor, row: Entitlement, changes: Mapping[str, Any]) -> None:
-    """States and values (reference 2.4, entitlements/update)."""
+def _price_move(actor: Actor, row: Entitlement, target: int) -> None:
+    """What the sizes cost, where a limit of points of the owner decides. Before the row is locked again."""
+    with acting_as(actor):
+        owner = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None
+        configs = list(Config.objects.visible_to(actor).filter(id__in=[row.config_id, target]))
+    learn_prices(owner, *configs)
+
+
+def _check_and_guard(actor: Actor, row: Entitlement, changes: Mapping[str, Any]) -> Decimal | None:
+    """`_check_changes`, and the limit of points: by how much it will be more a day."""
+    target = _check_changes(actor, row, changes)
+    owner = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None
+    return None if target is None else guard_move(owner, [row], target)
+
+
+def _check_changes(actor: Actor, row: Entitlement, changes: Mapping[str, Any]) -> Config | None:
+    """States and values (reference 2.4, entitlements/update); the config that it is to stand under, if that is another one."""
     if row.status == "EXPIRED":
         raise Problem("state_conflict", "This entitlement is expired; FortiFlex changes nothing about it any more.")
     if "end_date" in changes and changes["end_date"] != row.end_day:
@@ -104,6 +117,8 @@ def _check_changes(actor: Actor, row: Entitlement, changes: Mapping[str, Any]) -
             raise invalid("/config", "This configuration lies in another account or program.")
         if target.product_type_id != row.config.product_type_id:
             raise invalid("/config", "This configuration is for another product than the entitlement.")
+        return target
+    return None
 
 
 def _resize(
@@ -122,8 +137,6 @@ def _resize(
         alone = not others and not config.offers.exists() and not is_awaited(config)
         owner = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None
         twin = find_twin(owner, config, wanted)
-    if needs_points(owner):
-        guard_resize(owner, config, more=more_points(config, wanted, tenant=owner))
     own = alone and config.tenant_id == row.tenant_id
     if actor.reach is not None and not (own and config.id in actor.reach.configs):
         raise Problem("token_narrowed", "This would need another config, and your token is narrowed to those it names.")
@@ -133,8 +146,16 @@ def _resize(
     if twin is not None:
         return twin.id
     checks.check_new_parameters(config, wanted)
+    price = None
+    if needs_points(owner):
+        learn_prices(owner, config)
+        price = price_size(config, wanted, tenant=owner)
     with acting_as(actor):
+        with acting_as(JOURNAL):
+            standing = Config.objects.get(id=config.id)
+            more = guard_resize(owner, standing, number=int(row.status not in ENDED), price=price)
         plan = plan_copy(config, owner, parameters=wanted, serial=row.serial_number, then=then)
+        plan = replace(plan, points_per_day=more)
         refuse_if_in_progress(serial_numbers=[row.serial_number])
         outcome = start_operation(actor, plan, manner=manner, earlier=None)
     return carry_out(outcome, manner)

@@ -153,6 +153,8 @@ def follow_config(operation: Operation, config: Config) -> list[Plan]:
             serial_numbers=[rows[0].serial_number],
             intent=changes | {"config_id": config.id, "follows": str(operation.id)},
             before={"config_id": rows[0].config_id},
+            # What a copy was made for costs more once it stands under it; a config that was resized costs it already.
+            points_per_day=operation.points_per_day if operation.kind == Operation.Kind.CREATE_CONFIG else None,
         )
     ]
 
