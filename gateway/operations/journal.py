@@ -29,12 +29,14 @@ OPEN = (State.PLANNED, State.SENT, State.UNKNOWN)
 # What a sender has for settling, beyond its call; a `sent` row older than both has lost its sender.
 SETTLING_SECONDS = 60
 PLANNED_SECONDS = 120  # a caller that sends by itself has begun by then, or left it to the worker
-# Definitely not done, for a reason that passes: the same idempotency key starts the next attempt.
 CLAIM = (
     "UPDATE gateway_operation SET state = 'sent', sent_at = %s, next_check_at = %s WHERE id = %s AND state = 'planned'"
 )
 SWITCHED_OFF = "The API user that this was to be sent through was switched off; nothing was done."
-TRY_AGAIN_CODES = frozenset({"not_done", "upstream_busy", "upstream_unavailable", "rate_limited"})
+# Definitely not done, for a reason that passes: the same idempotency key starts the next attempt.
+TRY_AGAIN_CODES = frozenset(
+    {"not_done", "upstream_busy", "upstream_unavailable", "rate_limited", "insufficient_points"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import time_machine
 
-from gateway.models import Operation
+from gateway.models import Operation, Program
+from gateway.provisioning.draining import drain_queue
 from gateway.reconciliation import reconcile_operations
 from tenants import clock
 from tenants.context import acting_as
@@ -107,3 +108,16 @@ def test_of_two_halves_the_second_is_tried_again(people: People, world: SandboxW
     assert (again.status_code, again.json()["account_id"]) == (200, OTHER), again.content
     assert kinds()[1:] == [("create_config", "succeeded"), ("transfer", "succeeded")]
     assert move(people, serial).headers["Idempotent-Replayed"] == "true"
+
+
+def test_a_creation_that_met_an_empty_program_is_tried_again_once_it_has_points(
+    people: People, world: SandboxWorld, config: int
+) -> None:
+    people.acme.post("entitlements", {"config": config}, Prefer="respond-async", **KEY)
+    with acting_as(SETUP):
+        Program.objects.update(point_balance=0)
+    drain_queue(world.api_user, seconds=5)
+    assert people.acme.post("entitlements", {"config": config}, **KEY).json()["code"] == "insufficient_points"
+    with acting_as(SETUP):
+        Program.objects.update(point_balance=100)
+    assert people.acme.post("entitlements", {"config": config}, **KEY).status_code == 201
