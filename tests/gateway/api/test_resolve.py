@@ -128,3 +128,15 @@ def test_labels_of_a_change_that_a_person_saw_are_kept(people: People, world: Sa
     world.sync()
     row = people.acme.get(path).json()
     assert (row["description"], row["labels"]) == ("till 1", {"shop": "north"})
+
+
+def test_what_a_person_found_in_part_is_a_creation_done_in_part(people: People, world: SandboxWorld) -> None:
+    people.operator.post(f"configs/{world.config_id}/offers", {"tenant": "acme"})
+    world.sandbox.plan_fault("entitlements/vm/create", "cut", when="after")
+    operation = people.acme.post("entitlements", {"config": world.config_id, "count": 3}).json()["operation"]["id"]
+    world.sync()
+    found = [row["serialNumber"] for row in world.sandbox.entitlements()][:2]
+    people.operator.post(f"operations/{operation}/resolve", REASON | {"entitlements": found})
+    told = people.acme.get(f"operations/{operation}").json()
+    assert (told["state"], told["error"]["code"], told["entitlements"]) == ("failed", "partly_created", found)
+    assert people.acme.get(f"entitlements/{found[0]}").status_code == 200
