@@ -81,7 +81,8 @@ class EntitlementsView(ApiView):
         if unfinished is not None:
             return unfinished
         made = show_made(self.actor, outcome.operation)
-        rows = _read(self, outcome.operation.serial_numbers) if made is None else made
+        # Of what an earlier request made, what is the caller's today.
+        rows = read_entitlements(self.actor, outcome.operation.serial_numbers) if made is None else made
         if outcome.replayed:
             rows = [row | {"token": None} for row in rows]  # a secret is not repeated
         content = {"operation": describe_operation(outcome.operation, self.actor), "entitlements": rows}

@@ -391,3 +391,13 @@ def test_the_database_itself_refuses_a_second_owner_for_a_day(people: People, wo
             own("globex", "2026-08-09", "2026-08-10")
         with pytest.raises(IntegrityError, match="assignment_has_days"), transaction.atomic():
             own("globex", "2026-07-01", "2026-07-01")
+
+
+def test_a_replay_shows_what_is_the_callers_today(people: People, world: SandboxWorld, offered: int) -> None:
+    body, key = {"config": offered, "count": 2}, {"Idempotency-Key": "one"}
+    kept, given = (row["serial_number"] for row in people.acme.post("entitlements", body, **key).json()["entitlements"])
+    for serials, left in (([given], [kept]), ([kept], [])):
+        people.operator.post("assignments", {"serials": serials, "tenant": "globex", "from_day": today().isoformat()})
+        again = people.acme.post("entitlements", body, **key)
+        assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
+        assert [row["serial_number"] for row in again.json()["entitlements"]] == left
