@@ -109,7 +109,8 @@ class ConfigsView(ApiView):
         key = read_key(self.actor, request.headers.get("Idempotency-Key"), path=request.path, body=request.data)
         tenant = tenant_of_request(self.actor, body)
         body.pop("tenant", None)
-        outcome = create_config(self.actor, tenant=tenant, manner=read_manner(request, key=key), **body)
+        manner = read_manner(request, key=key)
+        outcome = create_config(self.actor, tenant=tenant, priced=True, manner=manner, **body)
         unfinished = answer_unfinished(outcome, self.actor)
         if unfinished is not None:
             return unfinished

@@ -12,6 +12,7 @@ from gateway.catalogue import as_parameters, check_parameters, find_product_type
 from gateway.models import ApiUser, Config, Operation
 from gateway.operations import CREATIONS, JOURNAL, OPEN, Plan, refuse_if_in_progress
 from gateway.provisioning import checks
+from gateway.provisioning.estimates import CALC_WAIT, points_of_config
 from gateway.provisioning.guards import count_under, guard_product, guard_resize
 from gateway.provisioning.idempotency import Outcome, carry_out, find_earlier, replay_of, start_operation
 from gateway.provisioning.manner import AS_USUAL, Manner
@@ -34,9 +35,14 @@ def create_config(
     product_type_id: int,
     parameters: Parameters,
     account_id: int | None = None,
+    priced: bool = False,
     manner: Manner = AS_USUAL,
 ) -> Outcome:
-    """A config of `tenant` (None = the operator's catalogue). Problem `invalid` names the field, the parameter too."""
+    """A config of `tenant` (None = the operator's catalogue). Problem `invalid` names the field, the parameter too.
+
+    `priced` = who asks is shown what it costs a day, so that is asked too, once, where it is made at once.
+    """
+    ends_at = time.monotonic() + manner.wait_seconds
     earlier = find_earlier(actor, manner.key)
     if (replay := replay_of(earlier)) is not None:
         return replay
@@ -56,7 +62,13 @@ def create_config(
             intent={"name": name, "product_type_id": product_type_id, "parameters": values},
         )
         outcome = start_operation(actor, plan, manner=manner, earlier=earlier)
-    return carry_out(outcome, manner)
+    outcome = carry_out(outcome, manner)
+    if priced and outcome.operation.state == Operation.State.SUCCEEDED:
+        with acting_as(JOURNAL):
+            made = Config.objects.get(id=outcome.operation.config_id or 0)
+        left = ends_at - time.monotonic()
+        points_of_config(made, tenant=tenant, ask=left > 0, wait_seconds=min(CALC_WAIT, left))
+    return outcome
 
 
 def update_config(

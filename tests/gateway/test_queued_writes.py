@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.models import Operation, UpstreamCall
+from gateway.models import Config, Operation, UpstreamCall
 from gateway.provisioning.draining import drain_queue
 from tenants import clock
 from tenants.context import acting_as
@@ -28,6 +28,7 @@ def test_each_creation_in_the_queue_says_what_it_costs(people: People, world: Sa
         assert who.post("entitlements", {"config": config}, Prefer="respond-async").status_code == 202
     with acting_as(SETUP):
         UpstreamCall.objects.all().delete()
+        Config.objects.update(points_per_day=None)
     drain_queue(world.api_user, seconds=10)
     with acting_as(SETUP):
         made = Operation.objects.filter(kind="create_vm").order_by("id")

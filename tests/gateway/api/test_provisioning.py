@@ -401,3 +401,20 @@ def test_a_replay_shows_what_is_the_callers_today(people: People, world: Sandbox
         again = people.acme.post("entitlements", body, **key)
         assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
         assert [row["serial_number"] for row in again.json()["entitlements"]] == left
+
+
+def test_a_config_of_ones_own_says_what_it_costs_and_is_asked_about_once(people: People, world: SandboxWorld) -> None:
+    size = [{"id": 1, "value": "2"}, {"id": 2, "value": "ENT"}]
+    body = {"program": PROGRAM, "name": "mine", "product_type_id": 1, "parameters": size}
+    made = people.acme.post("configs", body).json()["config"]
+    assert made["points_per_day"] == "6.3900"
+    assert people.acme.post("entitlements", {"config": made["id"]}).json()["operation"]["points_per_day"] == "6.3900"
+    assert len(world.calls_of("tools/calc")) == 1
+
+
+def test_a_config_is_made_though_nobody_can_say_what_it_costs(people: People, world: SandboxWorld) -> None:
+    world.sandbox.plan_fault("tools/calc", "cut")
+    size = [{"id": 1, "value": "2"}, {"id": 2, "value": "ENT"}]
+    body = {"program": PROGRAM, "name": "mine", "product_type_id": 1, "parameters": size}
+    made = people.acme.post("configs", body)
+    assert (made.status_code, made.json()["config"]["points_per_day"]) == (201, None)
