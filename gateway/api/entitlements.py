@@ -110,11 +110,17 @@ class EntitlementView(ApiView):
         with acting_as(self.actor):
             find_entitlement(self.actor, serial)
             before = _read(self, [serial])[0]
-            self.require_match(before)
+            self.require_match(before)  # before the body is looked at; again once nobody else can change it
+
+        def unless_changed() -> None:
+            if "If-Match" in request.headers:
+                self.require_match(_read(self, [serial])[0])
+
         changes = self.read_body(EntitlementChangeSerializer)
         if not changes:
             raise invalid("/", "Name at least one field to change.")
-        outcome = update_entitlement(self.actor, serial, changes=changes, manner=read_manner(request))
+        manner = read_manner(request)
+        outcome = update_entitlement(self.actor, serial, changes=changes, manner=manner, unless=unless_changed)
         answer = _answer(self, serial, outcome)
         if answer.status_code == 200 and answer.data["config"] != before["config"] and "parameters" in changes:
             # Others depend on the config that it stood under, so it has one of its own now.

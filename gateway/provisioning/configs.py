@@ -1,7 +1,7 @@
 """Configs: create, change, enable, disable, offer. One edit of a shared config re-prices all under it, so that is the operator's alone."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -79,9 +79,11 @@ def update_config(
     parameters: Parameters | None = None,
     then: Mapping[str, Any] = MappingProxyType({}),
     manner: Manner = AS_USUAL,
+    unless: Callable[[], None] = lambda: None,
 ) -> Outcome | None:
     """Rename or resize; `then` is what follows by itself (writes.configs). None = it is so already.
 
+    `unless` raises the Problem of a caller that saw another state; asked with the row locked.
     Problem `config_managed` unless it is the actor's own and nobody else is under it.
     """
     if name is not None:
@@ -91,6 +93,7 @@ def update_config(
     manner = manner.after(time.monotonic() - began)
     with acting_as(actor):
         row = _lock_config(actor, config_id)
+        unless()
         api_user = checks.reader_of(row.program_id, row.account_id)
         values = None if parameters is None else merge_parameters(row, parameters)
         if values is not None:

@@ -1,6 +1,6 @@
 """Change an entitlement: text, end date, labels, config, or the size of this one alone."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -25,12 +25,17 @@ from tenants.problems import Problem, invalid
 
 
 def update_entitlement(
-    actor: Actor, serial: str, *, changes: Mapping[str, Any], manner: Manner = AS_USUAL
+    actor: Actor,
+    serial: str,
+    *,
+    changes: Mapping[str, Any],
+    manner: Manner = AS_USUAL,
+    unless: Callable[[], None] = lambda: None,
 ) -> Outcome | None:
     """Apply `changes` (description, end_date, labels, operator_labels, config, parameters). None = nothing had to go upstream.
 
     Labels are ours alone, so they never cost a call. `parameters` resizes this entitlement alone: its config if nobody else is under
-    it, else a config of its own that it moves to.
+    it, else a config of its own that it moves to. `unless` raises the Problem of a caller that saw another state; asked with the row locked.
     """
     if "config" in changes and "parameters" in changes:
         raise invalid("/parameters", "Name either a config to move to or parameters to change, not both.")
@@ -44,6 +49,7 @@ def update_entitlement(
     upstream = set(changes) - {"labels", "operator_labels"}
     with acting_as(actor):
         row = lock_entitlement(actor, serial)
+        unless()
         if upstream:
             _check_changes(actor, row, changes)
     intent = _intent(row, changes)
@@ -51,12 +57,12 @@ def update_entitlement(
         resized = _resize(actor, row, changes["parameters"], rest=intent, manner=manner)
         if isinstance(resized, Outcome):
             if resized.operation.state != Operation.State.FAILED:
-                _store_labels(actor, serial, changes)
+                _store_labels(actor, serial, changes)  # whatever it looks like by now: this change made it so
             return resized
         intent |= {} if resized is None else {"config_id": resized}
         changes = changes if resized is None else {**changes, "config": resized}
     if not intent:
-        _store_labels(actor, serial, changes)
+        _store_labels(actor, serial, changes, unless=unless)
         return None
     if "config_id" in intent:
         _price_move(actor, row, intent["config_id"])
@@ -64,7 +70,7 @@ def update_entitlement(
         actor,
         serial,
         kind=Operation.Kind.UPDATE_ENTITLEMENT,
-        check=lambda locked: _check_and_guard(actor, locked, changes),
+        check=lambda locked: _check_and_guard(actor, locked, changes, unless=unless),
         intent=intent | {name: dict(changes[name]) for name in ("labels", "operator_labels") if name in changes},
         before=lambda locked: {
             "config_id": locked.config_id,
@@ -95,8 +101,11 @@ def _price_move(actor: Actor, row: Entitlement, target: int) -> None:
     learn_prices(owner, *configs)
 
 
-def _check_and_guard(actor: Actor, row: Entitlement, changes: Mapping[str, Any]) -> Decimal | None:
+def _check_and_guard(
+    actor: Actor, row: Entitlement, changes: Mapping[str, Any], *, unless: Callable[[], None]
+) -> Decimal | None:
     """`_check_changes`, and the limit of points: by how much it will be more a day."""
+    unless()
     target = _check_changes(actor, row, changes)
     owner = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None
     return None if target is None else guard_move(owner, [row], target)
@@ -161,9 +170,12 @@ def _resize(
     return carry_out(outcome, manner)
 
 
-def _store_labels(actor: Actor, serial: str, changes: Mapping[str, Any]) -> None:
+def _store_labels(
+    actor: Actor, serial: str, changes: Mapping[str, Any], *, unless: Callable[[], None] = lambda: None
+) -> None:
     with acting_as(actor):
         row = lock_entitlement(actor, serial)
+        unless()
         before = {"labels": row.labels, "operator_labels": row.operator_labels}
         after = before | {name: dict(changes[name]) for name in before if name in changes}
         if after == before:
