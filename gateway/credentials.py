@@ -9,7 +9,7 @@ from gateway.fortiflex.errors import LoginRefused, NotDone
 from gateway.gate import Asker, GateClosed, Standing, take_turn
 from gateway.gate.records import CallRecord
 from gateway.models import ApiUser, UpstreamLane
-from gateway.operations import end_planned
+from gateway.operations import end_planned_where_switched_off
 from gateway.upstream import shared_http
 from tenants import ids
 from tenants.actors import Actor
@@ -109,7 +109,7 @@ def _store(
             row.refresh_from_db()
         UpstreamLane.objects.get_or_create(api_user=row)
         if not row.enabled:
-            end_planned(row, detail="The API user that this was to be sent through was switched off; nothing was done.")
+            end_planned_where_switched_off()
         record_audit(
             actor,
             "api_user.created" if created else "api_user.changed",

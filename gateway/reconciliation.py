@@ -20,6 +20,7 @@ from gateway.models import Attempt, Operation
 from gateway.operations import (
     JOURNAL,
     add_evidence,
+    end_planned_where_switched_off,
     follows_by_itself,
     lock_unsettled,
     put_off,
@@ -42,6 +43,7 @@ CLAIM = timedelta(seconds=120)  # how long a look may take before another reconc
 NEXT_LOOK = timedelta(seconds=60)
 APART = timedelta(seconds=30)  # two looks closer than this are one
 AGREEING_LOOKS = 2
+SEEN = ("verdict", "found", "gone")  # what two looks must agree about
 MOST_ATTEMPTS = 5
 NOT_DONE = "FortiFlex did not do it; nothing was made or changed. The same Idempotency-Key starts the next attempt."
 Progress = Callable[[Operation], None]
@@ -74,6 +76,7 @@ def reconcile_operations(
     into the future. What nobody foresaw about one of them is logged and puts that one off: the others are looked at all the same.
     """
     ensure_flipped()
+    end_planned_where_switched_off()
     report = ReconcileReport()
     for api_user in api_users_with_a_queue() if drain else ():
         for operation_id in drain_queue(api_user, seconds=DRAIN_SECONDS):
@@ -178,7 +181,7 @@ def _apply(row: Operation, finding: Finding | None) -> None:
         settle_stored(row, WRITES[row.kind].store(row, finding.value))
     elif finding.verdict is Verdict.UNCLEAR:
         settle_unknown(row, reason="a person has to look", look_again=False)
-    elif _agreeing_looks(row, finding.verdict) < AGREEING_LOOKS:
+    elif _agreeing_looks(row) < AGREEING_LOOKS:
         _look_later(row)  # what is missing may still appear
     elif finding.verdict is Verdict.UNSEEN:
         settle_unknown(row, reason="FortiFlex does not list it; a person has to look", look_again=False)
@@ -197,13 +200,20 @@ def end_or_send_again(row: Operation) -> None:
         settle_failed(row, code="not_done", detail=NOT_DONE)
 
 
-def _agreeing_looks(row: Operation, verdict: Verdict) -> int:
-    """How many looks in a row, this one included and each a while apart, saw the same after FortiFlex's own delay had passed."""
+def _agreeing_looks(row: Operation) -> int:
+    """How many looks in a row, the last one included and each a while apart, saw the same after FortiFlex's own delay had passed.
+
+    The same things too: where a part grows from look to look, the rest is still on its way.
+    """
     settled_from = (row.sent_at or row.created_at) + timedelta(seconds=settings.FLEXGATE_SETTLE_SECONDS)
-    looks = [(datetime.fromisoformat(seen["at"]), seen["verdict"]) for seen in row.evidence if "verdict" in seen]
+    looks = [
+        (datetime.fromisoformat(seen["at"]), [seen.get(name) for name in SEEN])
+        for seen in row.evidence
+        if "verdict" in seen
+    ]
     number, newer = 0, None
     for at, seen in reversed(looks):
-        if seen != verdict or at < settled_from:
+        if seen != looks[-1][1] or at < settled_from:
             break
         if newer is None or newer - at >= APART:
             number, newer = number + 1, at

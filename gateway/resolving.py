@@ -28,7 +28,8 @@ def resolve_operation(
 ) -> Operation:
     """`done` = it was done elsewhere or is dealt with; else it was not. Problem `state_conflict` unless it is unknown.
 
-    `entitlements` = what a creation made, as the person found out: they become its tenant's. `config` = which one the creation of a
+    `entitlements` = all that a creation made, as the person found out: they become its tenant's, and fewer than were asked for are a
+    creation done in part. `config` = which one the creation of a
     config made: it becomes its tenant's, and what was asked for together with it follows, as if its answer had come. Problem `invalid`
     for what the mirror does not know or somebody owns.
     """
@@ -64,5 +65,6 @@ def _what_it_came_to(row: Operation, *, done: bool, entitlements: Sequence[str],
         return take_config_by_hand(row, config, done=done)
     if entitlements:
         adopt_by_hand(row, entitlements, done=done)
-        return Stored(entitlements, row.config_id)
+        asked = len(row.intent.get("serial_numbers", ())) or int(row.intent.get("count", 1))
+        return Stored(entitlements, row.config_id, missing=max(0, asked - len(entitlements)))
     return finish_by_hand(row) if done else None

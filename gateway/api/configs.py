@@ -109,7 +109,8 @@ class ConfigsView(ApiView):
         key = read_key(self.actor, request.headers.get("Idempotency-Key"), path=request.path, body=request.data)
         tenant = tenant_of_request(self.actor, body)
         body.pop("tenant", None)
-        outcome = create_config(self.actor, tenant=tenant, manner=read_manner(request, key=key), **body)
+        manner = read_manner(request, key=key)
+        outcome = create_config(self.actor, tenant=tenant, priced=True, manner=manner, **body)
         unfinished = answer_unfinished(outcome, self.actor)
         if unfinished is not None:
             return unfinished
@@ -136,12 +137,19 @@ class ConfigView(ApiView):
         summary="Rename or resize an own config; resizing re-prices all under it",
     )
     def patch(self, request: Request, config_id: int) -> Response:
+        def unless_changed() -> None:
+            if "If-Match" in request.headers:
+                self.require_match(render_config(find_config(self.actor, config_id), self.actor))
+
         with acting_as(self.actor):
-            self.require_match(render_config(find_config(self.actor, config_id), self.actor))
+            find_config(self.actor, config_id)
+            unless_changed()  # before the body is looked at; again once nobody else can change it
         changes = self.read_body(ConfigChangeSerializer)
         if not changes:
             raise invalid("/", "Name at least one field to change.")
-        return _answer(self, config_id, update_config(self.actor, config_id, manner=read_manner(request), **changes))
+        manner = read_manner(request)
+        outcome = update_config(self.actor, config_id, manner=manner, unless=unless_changed, **changes)
+        return _answer(self, config_id, outcome)
 
 
 class ConfigSwitchView(ApiView):

@@ -81,7 +81,8 @@ class EntitlementsView(ApiView):
         if unfinished is not None:
             return unfinished
         made = show_made(self.actor, outcome.operation)
-        rows = _read(self, outcome.operation.serial_numbers) if made is None else made
+        # Of what an earlier request made, what is the caller's today.
+        rows = read_entitlements(self.actor, outcome.operation.serial_numbers) if made is None else made
         if outcome.replayed:
             rows = [row | {"token": None} for row in rows]  # a secret is not repeated
         content = {"operation": describe_operation(outcome.operation, self.actor), "entitlements": rows}
@@ -109,11 +110,17 @@ class EntitlementView(ApiView):
         with acting_as(self.actor):
             find_entitlement(self.actor, serial)
             before = _read(self, [serial])[0]
-            self.require_match(before)
+            self.require_match(before)  # before the body is looked at; again once nobody else can change it
+
+        def unless_changed() -> None:
+            if "If-Match" in request.headers:
+                self.require_match(_read(self, [serial])[0])
+
         changes = self.read_body(EntitlementChangeSerializer)
         if not changes:
             raise invalid("/", "Name at least one field to change.")
-        outcome = update_entitlement(self.actor, serial, changes=changes, manner=read_manner(request))
+        manner = read_manner(request)
+        outcome = update_entitlement(self.actor, serial, changes=changes, manner=manner, unless=unless_changed)
         answer = _answer(self, serial, outcome)
         if answer.status_code == 200 and answer.data["config"] != before["config"] and "parameters" in changes:
             # Others depend on the config that it stood under, so it has one of its own now.
@@ -230,8 +237,10 @@ class NextTokenView(ApiView):
 
 def _answer(view: ApiView, serial: str, outcome: Outcome | None) -> Response:
     """The entitlement as it stands now; None = nothing had to go upstream."""
-    unfinished = answer_unfinished(outcome, view.actor) if outcome is not None else None
-    return unfinished if unfinished is not None else Response(_read(view, [serial])[0])
+    if outcome is None:
+        return Response(_read(view, [serial])[0])
+    unfinished = answer_unfinished(outcome, view.actor)
+    return unfinished if unfinished is not None else Response(_read(view, [serial])[0], headers=replay_headers(outcome))
 
 
 def _read(view: ApiView, serials: list[str]) -> list[dict[str, Any]]:

@@ -1,5 +1,8 @@
 """From an exchange to a decoded envelope or the right error (FortiFlex API reference, 2.6; which answers mean "not done" is decided here)."""
 
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import ceil
 from typing import Any
 
 import httpx
@@ -8,6 +11,7 @@ from gateway.fortiflex.errors import SECURITY_TOKEN, NotDone, OutcomeUnknown, Ra
 from gateway.fortiflex.records import Exchange
 from gateway.fortiflex.wire import UnreadableError, decode_object
 
+LONGEST_RETRY_AFTER = 86_400
 LIMIT_STATUSES = frozenset({-10, -11, -12, -30})
 # Without a readable envelope these are the web tier's own refusals: the request reached no handler.
 TIER_REFUSALS = frozenset({401, 403, 404, 405, 411, 413, 414, 415, 431})
@@ -77,5 +81,14 @@ def _error_code(error: Any) -> str | None:
 
 
 def _retry_after(headers: httpx.Headers) -> int | None:
-    value = headers.get("Retry-After", "")
-    return int(value) if value.isascii() and value.isdigit() else None
+    """Seconds or a date (RFC 9110, 10.2.3). More than a day is a mistake of somebody's: it is asked again then."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return min(int(value[:10]), LONGEST_RETRY_AFTER)
+    try:
+        until = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if until.tzinfo is None:  # "-0000": of no zone, which means UTC
+        until = until.replace(tzinfo=UTC)
+    return max(0, min(ceil((until - datetime.now(UTC)).total_seconds()), LONGEST_RETRY_AFTER))

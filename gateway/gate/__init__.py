@@ -6,7 +6,7 @@ and no transaction is held while a call is under way.
 
 from gateway.gate.lanes import Claim
 from gateway.gate.limits import Asker, GateClosed, Standing, Why
-from gateway.gate.records import forget_old_calls
+from gateway.gate.records import closing_after, forget_old_calls
 from gateway.gate.session import GatedSession
 from gateway.gate.shares import count_withheld, expected_seconds, seconds_without_errors, share_left
 from gateway.gate.turns import Turn, take_turn, take_turn_at_once
@@ -21,6 +21,7 @@ __all__ = [
     "Turn",
     "WaitingRoomFull",
     "Why",
+    "closing_after",
     "count_withheld",
     "expected_seconds",
     "forget_old_calls",

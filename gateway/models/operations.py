@@ -30,6 +30,7 @@ class Operation(models.Model):
     """One upstream write, committed before anything is sent.
 
     planned → sent → succeeded | failed | unknown; unknown → succeeded | failed by reconciliation, from evidence only.
+    `points_per_day` = how many more it costs, as far as anybody knows: of a creation always, of other changes where a limit decides.
     `deferred` = a planned one waits for the worker; else whoever planned it sends it at once. `intent` is what the caller asked for
     (checked), `before` what was there when it was sent, `evidence` what settled it,
     `error` {"code", "detail", "upstream"} (`upstream` is FortiFlex's own text: for the operator's eyes).

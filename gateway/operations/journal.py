@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q
 
 from gateway.models import ApiUser, Config, Operation
 from gateway.operations.settling import JOURNAL, State, settle_failed
@@ -28,11 +29,14 @@ OPEN = (State.PLANNED, State.SENT, State.UNKNOWN)
 # What a sender has for settling, beyond its call; a `sent` row older than both has lost its sender.
 SETTLING_SECONDS = 60
 PLANNED_SECONDS = 120  # a caller that sends by itself has begun by then, or left it to the worker
-# Definitely not done, for a reason that passes: the same idempotency key starts the next attempt.
 CLAIM = (
     "UPDATE gateway_operation SET state = 'sent', sent_at = %s, next_check_at = %s WHERE id = %s AND state = 'planned'"
 )
-TRY_AGAIN_CODES = frozenset({"not_done", "upstream_busy", "upstream_unavailable", "rate_limited"})
+SWITCHED_OFF = "The API user that this was to be sent through was switched off; nothing was done."
+# Definitely not done, for a reason that passes: the same idempotency key starts the next attempt.
+TRY_AGAIN_CODES = frozenset(
+    {"not_done", "upstream_busy", "upstream_unavailable", "rate_limited", "insufficient_points"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +150,12 @@ def leave_to_worker(operation: Operation, *, seconds: float = 0) -> None:
     operation.save(update_fields=["deferred", "next_check_at"])
 
 
-def end_planned(api_user: ApiUser, *, detail: str) -> None:
-    """Whatever waits at `api_user` ends unsent. Inside an open `acting_as` of the operator or the gateway."""
+def end_planned_where_switched_off() -> None:
+    """What waits at an API user that is switched off ends unsent, also what came back to the queue, or came to it, after that."""
     with acting_as(JOURNAL):
-        for row in Operation.objects.select_for_update().filter(api_user=api_user, state=State.PLANNED).order_by("id"):
-            settle_failed(row, code="upstream_unavailable", detail=detail)
+        rows = Operation.objects.select_for_update(of=("self",)).filter(api_user__enabled=False, state=State.PLANNED)
+        for row in rows.order_by("id"):
+            settle_failed(row, code="upstream_unavailable", detail=SWITCHED_OFF)
 
 
 def send_again_later(operation: Operation, *, seconds: float) -> None:
@@ -165,16 +170,30 @@ def may_try_again(operation: Operation) -> bool:
     return operation.state == State.FAILED and (operation.error or {}).get("code") in TRY_AGAIN_CODES
 
 
-def reopen_operation(operation: Operation, *, deferred: bool = False) -> bool:
-    """A failed operation whose work was provably not done goes back to planned, for its next attempt. False if another caller did."""
+def reopen_operation(operation: Operation, plan: Plan, *, deferred: bool = False) -> bool:
+    """A failed operation whose work was provably not done goes back to planned, for its next attempt. False if another caller did.
+
+    What is sent is `plan`, as it was checked this time: where things stand and what they cost may have changed since the first attempt.
+    """
+    chain = {
+        name: value for name, value in operation.intent.items() if name == "follows"
+    }  # it comes after the same one
     with acting_as(JOURNAL):
         reopened = Operation.objects.filter(
-            id=operation.id, state=State.FAILED, error__code__in=list(TRY_AGAIN_CODES)
+            Q(tenant=plan.tenant_id), id=operation.id, state=State.FAILED, error__code__in=list(TRY_AGAIN_CODES)
         ).update(
             state=State.PLANNED,
             settled_at=None,
             error=None,
-            serial_numbers=operation.intent.get("serial_numbers", operation.serial_numbers),
+            kind=plan.kind,
+            api_user_id=plan.api_user_id,
+            program_serial=plan.program_serial,
+            account_id=plan.account_id,
+            config_id=plan.config_id,
+            serial_numbers=list(plan.serial_numbers),
+            intent={**plan.intent, **chain},
+            before=dict(plan.before),
+            points_per_day=plan.points_per_day,
             next_check_at=clock.now() + timedelta(seconds=0 if deferred else PLANNED_SECONDS),
             deferred=deferred,
         )

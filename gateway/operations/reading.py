@@ -17,6 +17,8 @@ from tenants.audit import record_audit
 from tenants.context import acting_as
 from tenants.problems import Problem, not_found
 
+A_PERSON_LOOKS_SECONDS = 900  # nothing will be known sooner
+
 
 def find_operation(actor: Actor, operation_id: UUID) -> Operation:
     """Inside an open `acting_as`; Problem `not_found` for what is not the actor's."""
@@ -48,10 +50,12 @@ def seconds_until_sent(operation: Operation) -> int:
 
     What others have in the queue is not counted: how many they are is not this tenant's to learn.
     """
-    now = clock.now()
+    if operation.state == State.SENT:
+        return FIRST_LOOK_SECONDS  # it is under way: the answer comes before anybody would look for it
     if operation.state != State.PLANNED:
-        next_look = operation.next_check_at or now
-        return max(FIRST_LOOK_SECONDS, round((next_look - now).total_seconds()))
+        if operation.next_check_at is None:
+            return A_PERSON_LOOKS_SECONDS
+        return max(FIRST_LOOK_SECONDS, round((operation.next_check_at - clock.now()).total_seconds()))
     with acting_as(JOURNAL):
         waiting = Operation.objects.filter(api_user=operation.api_user_id, state=State.PLANNED, background=False)
         own = waiting.filter(tenant=operation.tenant, id__lte=operation.id).count()

@@ -1,6 +1,7 @@
 """The frame of every change of one entitlement: find it, lock it, refuse what can't be, plan, send."""
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from gateway.models import Entitlement, Operation
@@ -11,7 +12,7 @@ from gateway.provisioning.manner import AS_USUAL, Manner
 from tenants.actors import Actor
 from tenants.context import acting_as
 
-Check = Callable[[Entitlement], None]
+Check = Callable[[Entitlement], Decimal | None]
 
 
 def lock_entitlement(actor: Actor, serial: str) -> Entitlement:
@@ -34,7 +35,9 @@ def change_entitlement(
     before: Callable[[Entitlement], Mapping[str, Any]] = lambda _: {},
     manner: Manner = AS_USUAL,
 ) -> Outcome:
-    """Plan and send one write about `serial`. `check` raises the Problem that refuses it; then no row is left."""
+    """Plan and send one write about `serial`. `check` raises the Problem that refuses it, and then no row is left; it says how many
+    points a day more it costs, as far as that is known.
+    """
     earlier = find_earlier(actor, manner.key)
     if (replay := replay_of(earlier)) is not None:
         return replay
@@ -43,7 +46,7 @@ def change_entitlement(
         # Of two with one key the second waited for this lock.
         if manner.key and (replay := replay_of(find_earlier(actor, manner.key))) is not None:
             return replay
-        check(row)
+        points_per_day = check(row)
         refuse_if_in_progress(serial_numbers=[serial])
         api_user = checks.reader_of(row.program_id, row.account_id)
         plan = Plan(
@@ -56,6 +59,7 @@ def change_entitlement(
             serial_numbers=[serial],
             intent=intent,
             before=before(row),
+            points_per_day=points_per_day,
         )
         outcome = start_operation(actor, plan, manner=manner, earlier=earlier)
     return carry_out(outcome, manner)

@@ -8,7 +8,7 @@ from gateway.models import Attempt, Operation
 from gateway.operations import CLAIM, State, claim_planned, lock_row, sent_seconds, settle_failed
 from gateway.provisioning.drafts import Draft
 from gateway.provisioning.failures import Failure
-from gateway.provisioning.standing import is_plannable, queue_has_room, why_unsendable
+from gateway.provisioning.standing import is_plannable, is_switched_on, queue_has_room, why_unsendable
 from gateway.provisioning.writes.registry import WRITES
 from gateway.tags import make_tag
 from tenants import clock
@@ -48,7 +48,11 @@ def claim_at_once(operation: Operation, draft: Draft | None) -> Claim | None:
     sent = copy_of(operation)
     sent.state, sent.sent_at, sent.next_check_at = State.SENT, now, now + timedelta(seconds=sent_seconds())
     attempt = _new_attempt(sent, 1)
-    conditions = [share_left(operation.api_user_id, operation.tenant, now), queue_has_room(operation)]
+    conditions = [
+        share_left(operation.api_user_id, operation.tenant, now),
+        queue_has_room(operation),
+        is_switched_on(operation),
+    ]
     words: list[Word] = [attempt]
     if draft is None:
         locks, words = [lock_row(sent)], [Statement(CLAIM, [sent.sent_at, sent.next_check_at, sent.id]), attempt]

@@ -35,6 +35,7 @@ from tenants.context import acting_as, write_if
 from tenants.last_words import collect_words
 from tenants.rows import Statement, copy_of
 
+LONGEST_PUT_OFF = 60
 log = structlog.get_logger("flexgate.operations")
 
 
@@ -58,7 +59,8 @@ def close_not_done(operation: Operation, attempt: Attempt, error: NotDone, turn:
     with acting_as(JOURNAL):
         row = close_attempt(operation, attempt, outcome=type(error).__name__.lower(), exchange=error.exchange)
         if row is not None and row.deferred and failure.code in TRY_AGAIN_CODES:
-            send_again_later(row, seconds=failure.retry_after or 30)  # nobody waits for it, and its time will come
+            # Nobody waits for it, and its time will come: soon after the gate opens, which a new password does at once.
+            send_again_later(row, seconds=min(failure.retry_after or 30, LONGEST_PUT_OFF))
         elif row is not None:
             settle_failure(row, failure)
         turn.give_back_here()

@@ -1,27 +1,29 @@
 """Configs: create, change, enable, disable, offer. One edit of a shared config re-prices all under it, so that is the operator's alone."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from django.db.models import Q
 
-from gateway.catalogue import READ_ONLY_IDS, as_parameters, check_parameters, find_product_type
+from gateway.catalogue import as_parameters, check_parameters, find_product_type
 from gateway.models import ApiUser, Config, Operation
 from gateway.operations import CREATIONS, JOURNAL, OPEN, Plan, refuse_if_in_progress
 from gateway.provisioning import checks
-from gateway.provisioning.guards import guard_new_size, guard_product
+from gateway.provisioning.estimates import CALC_WAIT, points_of_config
+from gateway.provisioning.guards import count_under, guard_product, guard_resize
 from gateway.provisioning.idempotency import Outcome, carry_out, find_earlier, replay_of, start_operation
 from gateway.provisioning.manner import AS_USUAL, Manner
 from gateway.provisioning.sharing import MANAGED, MAY_BE_SHARED, is_shared
+from gateway.provisioning.sizes import Parameters, merge_changed, merge_parameters, price_resize, settable
 from gateway.provisioning.taken_names import refuse_taken_name
 from gateway.reach import ReachedAccount, accounts_for
 from tenants.actors import Actor
 from tenants.context import acting_as
 from tenants.models import Tenant
 from tenants.problems import Problem, invalid
-
-Parameters = Sequence[Mapping[str, Any]]
 
 
 def create_config(
@@ -33,16 +35,21 @@ def create_config(
     product_type_id: int,
     parameters: Parameters,
     account_id: int | None = None,
+    priced: bool = False,
     manner: Manner = AS_USUAL,
 ) -> Outcome:
-    """A config of `tenant` (None = the operator's catalogue). Problem `invalid` names the field, the parameter too."""
+    """A config of `tenant` (None = the operator's catalogue). Problem `invalid` names the field, the parameter too.
+
+    `priced` = who asks is shown what it costs a day, so that is asked too, once, where it is made at once.
+    """
+    ends_at = time.monotonic() + manner.wait_seconds
     earlier = find_earlier(actor, manner.key)
     if (replay := replay_of(earlier)) is not None:
         return replay
     checks.check_name(name)
     guard_product(tenant, product_type_id)
     place = _place_for(tenant, program, account_id)
-    values = _settable(parameters)
+    values = settable(parameters)
     check_parameters(find_product_type(place.api_user.api_url, product_type_id), as_parameters(values))
     with acting_as(actor):
         refuse_taken_name(tenant, place, name)
@@ -55,7 +62,13 @@ def create_config(
             intent={"name": name, "product_type_id": product_type_id, "parameters": values},
         )
         outcome = start_operation(actor, plan, manner=manner, earlier=earlier)
-    return carry_out(outcome, manner)
+    outcome = carry_out(outcome, manner)
+    if priced and outcome.operation.state == Operation.State.SUCCEEDED:
+        with acting_as(JOURNAL):
+            made = Config.objects.get(id=outcome.operation.config_id or 0)
+        left = ends_at - time.monotonic()
+        points_of_config(made, tenant=tenant, ask=left > 0, wait_seconds=min(CALC_WAIT, left))
+    return outcome
 
 
 def update_config(
@@ -66,33 +79,43 @@ def update_config(
     parameters: Parameters | None = None,
     then: Mapping[str, Any] = MappingProxyType({}),
     manner: Manner = AS_USUAL,
+    unless: Callable[[], None] = lambda: None,
 ) -> Outcome | None:
     """Rename or resize; `then` is what follows by itself (writes.configs). None = it is so already.
 
+    `unless` raises the Problem of a caller that saw another state; asked with the row locked.
     Problem `config_managed` unless it is the actor's own and nobody else is under it.
     """
     if name is not None:
         checks.check_name(name)
+    began = time.monotonic()
     if parameters is not None:
         with acting_as(actor):
-            row = _lock_config(actor, config_id)
-            checks.check_changed_parameters(row, parameters)
-            owner = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None
-        if (wanted := merge_changed(row, parameters)) is not None:
-            guard_new_size(owner, row, wanted)
+            checks.check_changed_parameters(_lock_config(actor, config_id), parameters)
+    priced, price = price_resize(actor, config_id, parameters)
+    manner = manner.after(time.monotonic() - began)
     with acting_as(actor):
         row = _lock_config(actor, config_id)
+        unless()
         api_user = checks.reader_of(row.program_id, row.account_id)
         values = None if parameters is None else merge_changed(row, parameters)
         name = None if name == row.name else name
         if name is None and values is None:
             return None
+        owner, more = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None, None
+        if values is not None:
+            with acting_as(JOURNAL):
+                # Another size than was priced means that it was changed meanwhile: then nobody knows.
+                more = guard_resize(
+                    owner, row, number=count_under(row, owner), price=price if values == priced else None
+                )
         if name is not None:
-            owner = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None
             refuse_taken_name(owner, ReachedAccount(row.program_id, row.account_id, api_user), name)
         before = {"name": row.name, "parameters": row.parameters}
         intent = {"name": name, "parameters": values, **then}
-        plan = _plan_change(actor, Operation.Kind.UPDATE_CONFIG, row, api_user, intent, before)
+        plan = replace(
+            _plan_change(actor, Operation.Kind.UPDATE_CONFIG, row, api_user, intent, before), points_per_day=more
+        )
         outcome = start_operation(actor, plan, manner=manner, earlier=None)
     return carry_out(outcome, manner)
 
@@ -109,47 +132,6 @@ def switch_config(actor: Actor, config_id: int, *, enabled: bool, manner: Manner
         plan = _plan_change(actor, kind, row, api_user, {}, {"status": row.status})
         outcome = start_operation(actor, plan, manner=manner, earlier=None)
     return carry_out(outcome, manner)
-
-
-def parameters_differ(config: Config, values: Parameters) -> bool:
-    """Whether a full parameter set is another one than the config's; what the product reports itself does not count."""
-
-    def as_set(items: Parameters) -> set[tuple[int, str]]:
-        return {(int(item["id"]), str(item["value"])) for item in items if int(item["id"]) not in READ_ONLY_IDS}
-
-    return as_set(config.parameters) != as_set(values)
-
-
-def merge_parameters(config: Config, given: Parameters) -> list[dict[str, Any]]:
-    """The config's full parameter set with the given ones in place of those with the same id: FortiFlex wants all of them."""
-    named = {int(item["id"]) for item in given}
-    kept = [
-        {"id": int(item["id"]), "value": str(item["value"])}
-        for item in config.parameters
-        if int(item["id"]) not in READ_ONLY_IDS
-    ]
-    return [item for item in kept if item["id"] not in named] + _settable(given)
-
-
-def merge_changed(config: Config, given: Parameters) -> list[dict[str, Any]] | None:
-    """The full set with the given ones; None = it is so already."""
-    merged = merge_parameters(config, given)
-    return merged if parameters_differ(config, merged) else None
-
-
-def find_twin(
-    owner: Tenant | None, config: Config, wanted: Parameters, *, account_id: int | None = None
-) -> Config | None:
-    """A config of `owner` that is this size already, such as the one that a first try made. Inside a context that sees it."""
-    same = Config.objects.filter(
-        tenant=owner,
-        program_id=config.program_id,
-        account_id=config.account_id if account_id is None else account_id,
-        product_type_id=config.product_type_id,
-        status="ACTIVE",
-        vanished_at__isnull=True,
-    )
-    return next((twin for twin in same.order_by("id") if not parameters_differ(twin, wanted)), None)
 
 
 def is_awaited(config: Config) -> bool:
@@ -181,14 +163,10 @@ def plan_copy(
         intent={
             "name": f"{name} for {serial}" if serial else name,
             "product_type_id": config.product_type_id,
-            "parameters": _settable(parameters) if parameters is not None else merge_parameters(config, []),
+            "parameters": settable(parameters) if parameters is not None else merge_parameters(config, []),
             **then,
         },
     )
-
-
-def _settable(parameters: Parameters) -> list[dict[str, Any]]:
-    return [{"id": int(item["id"]), "value": str(item["value"])} for item in parameters]
 
 
 def _place_for(tenant: Tenant | None, program: str, account_id: int | None) -> ReachedAccount:

@@ -11,7 +11,7 @@ from gateway.models import Entitlement, Operation, Program
 from gateway.operations import Plan
 from gateway.provisioning import checks
 from gateway.provisioning.drafts import GroundChanged, draft_operation
-from gateway.provisioning.estimates import CALC_WAIT, points_of_config
+from gateway.provisioning.estimates import CALC_WAIT, learn_prices, points_of_config
 from gateway.provisioning.ground import Ground, find_ground, recall_ground
 from gateway.provisioning.guards import guard_creation, guard_product, guard_program, has_limits, needs_points
 from gateway.provisioning.idempotency import (
@@ -68,6 +68,7 @@ def create_entitlements(actor: Actor, wish: Wish, *, tenant: Tenant | None, mann
         ask=not manner.deferred or needs_points(tenant),
         wait_seconds=manner.wait_seconds / 3 if not manner.deferred else CALC_WAIT,
     )
+    learn_prices(tenant, wait_seconds=CALC_WAIT if manner.deferred else min(CALC_WAIT, manner.wait_seconds / 3))
     manner = manner.after(time.monotonic() - began)
     plan = _plan(wish, ground, form, tenant, points)
     if form == "vm" and _is_plain(manner, tenant):
@@ -76,7 +77,7 @@ def create_entitlements(actor: Actor, wish: Wish, *, tenant: Tenant | None, mann
         if form == "hardware":
             _check_available(actor, wish)  # again, now that nobody can come in between
         try:
-            guard_creation(tenant, ground.config, count=_count(wish), points_per_day=plan.points_per_day)
+            guard_creation(tenant, count=_count(wish), points_per_day=plan.points_per_day)
         except Problem:
             # The other of two with one key may have been counted: that one is ours too.
             if (replay := replay_of(find_earlier(actor, manner.key))) is not None:

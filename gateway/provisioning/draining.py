@@ -13,6 +13,7 @@ from gateway.gate.queue import SERVED
 from gateway.models import ApiUser, Operation
 from gateway.operations import JOURNAL, put_off
 from gateway.provisioning.claiming import Claimed, claim_for_sending
+from gateway.provisioning.closing import read_operation
 from gateway.provisioning.estimates import price_creation
 from gateway.provisioning.sending import in_turn
 from tenants import clock
@@ -72,6 +73,7 @@ def drain_queue(api_user: ApiUser, *, seconds: float, wait_seconds: float = 20.0
         standing = Standing.BACKGROUND if row.background else Standing.PEOPLE
         try:
             price_creation(row)
+            before = len(drainer.sent)
             in_turn(
                 api_user,
                 Asker(standing, row.tenant_id),
@@ -79,6 +81,8 @@ def drain_queue(api_user: ApiUser, *, seconds: float, wait_seconds: float = 20.0
                 claim=drainer.claim,
                 stands_for=drainer.choose,
             )
+            for operation_id in drainer.sent[before:]:  # not the one that was priced, where another was next by then
+                price_creation(read_operation(operation_id))
         except GateClosed as closed:
             if closed.why is not Why.QUEUE:
                 break  # what waits stays planned; the next round looks again

@@ -15,6 +15,7 @@ from gateway.gate import WaitingRoomFull, seconds_without_errors, waiting_room
 from gateway.models import ApiUser, Config, Operation
 from gateway.operations import CREATIONS, JOURNAL
 from gateway.provisioning.failures import BUSY, as_problem, explain_failure
+from gateway.provisioning.guards import UNPRICED, needs_points, running_of
 from gateway.provisioning.standing import TOO_MANY_ERRORS
 from gateway.reach import accounts_for
 from gateway.upstream import client_for
@@ -100,17 +101,32 @@ def _ask_for(config: Config, api_user: ApiUser, tenant: Tenant | None, *, wait_s
     return points
 
 
-def more_points(config: Config, wanted: Sequence[dict[str, Any]], *, tenant: Tenant | None) -> Decimal | None:
-    """By how much an entitlement of `config` would cost more a day with the parameters `wanted`; None where FortiFlex can't say."""
-    now = points_of_config(config, tenant=tenant)
+def price_size(config: Config, wanted: Sequence[dict[str, Any]], *, tenant: Tenant | None) -> Decimal | None:
+    """What an entitlement like those of `config` would cost a day with the parameters `wanted`; None where FortiFlex can't say."""
     found = next((reached for reached in _readers(None, config.program_id) if reached[0] == config.account_id), None)
-    if now is None or found is None:
+    if found is None:
         return None
     try:
         tenant_id = tenant.id if tenant else None
-        return _ask(found[1], config.program_id, config.product_type_id, wanted, tenant_id=tenant_id) - now
+        return _ask(found[1], config.program_id, config.product_type_id, wanted, tenant_id=tenant_id)
     except (FortiFlexError, WaitingRoomFull):
         return None
+
+
+def learn_prices(tenant: Tenant | None, *configs: Config, wait_seconds: float = CALC_WAIT) -> None:
+    """What `configs`, and those under which `tenant` runs something, cost a day, where a limit of points decides and nobody has asked yet.
+
+    As many as can be had in `wait_seconds`: where one is still unknown then, the guard refuses, and the next request goes on.
+    """
+    if not needs_points(tenant) or tenant is None:
+        return
+    ends_at = time.monotonic() + wait_seconds
+    with acting_as(JOURNAL):
+        under = running_of(tenant).filter(UNPRICED).order_by().values("config").distinct()
+        unknown = [*configs, *Config.objects.filter(id__in=under).order_by("id")]
+    for config in unknown:
+        left = ends_at - time.monotonic()
+        points_of_config(config, tenant=tenant, ask=left > 0, wait_seconds=left)
 
 
 def price_creation(operation: Operation) -> None:

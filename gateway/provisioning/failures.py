@@ -7,7 +7,7 @@ from typing import Any
 from gateway.catalogue import name_parameter
 from gateway.fortiflex.errors import NotDone, RateLimited, Rejected, TokenRejected
 from gateway.fortiflex.records import ProductType
-from gateway.gate import GateClosed, Why
+from gateway.gate import GateClosed, Why, closing_after
 from gateway.models import Operation
 from tenants.actors import Actor
 from tenants.problems import STATUS_BY_CODE, Problem
@@ -41,10 +41,11 @@ def explain_failure(error: NotDone, *, kind: str | None = None, product: Product
         silent = error.why in {Why.SILENT, Why.LOGIN, Why.PROBE}
         code, detail = ("upstream_unavailable", UNREACHABLE) if silent else ("upstream_busy", BUSY)
         return Failure(code, detail, str(error), error.seconds)
+    shut = closing_after(error, 0)  # who comes before the gate opens is only turned away
     if isinstance(error, RateLimited):
-        return Failure("upstream_busy", BUSY, str(error), error.retry_after_seconds or 60)
+        return Failure("upstream_busy", BUSY, str(error), shut[0] if shut else 60)
     if isinstance(error, TokenRejected) or not isinstance(error, Rejected):
-        return Failure("upstream_unavailable", UNREACHABLE, str(error), 30)
+        return Failure("upstream_unavailable", UNREACHABLE, str(error), shut[0] if shut else 30)
     if kind == Operation.Kind.CREATE_HARDWARE:
         return Failure("not_available", NOT_AVAILABLE, error.upstream_message)
     if kind == Operation.Kind.CREATE_CLOUD:

@@ -1,23 +1,23 @@
 """Before money is spent: what the operator allows a tenant, and what the program still gives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 
 from gateway.days import today
 from gateway.models import Config, Entitlement, Operation, Program
 from gateway.operations import CREATIONS, JOURNAL, OPEN
-from gateway.provisioning.estimates import more_points, points_of_config
 from tenants.context import acting_as
 from tenants.models import Tenant
 from tenants.problems import Problem
 
 ENDED = ("STOPPED", "EXPIRED")  # consumes nothing and can't be used
+# Of entitlements: nobody knows yet what it costs. Where FortiFlex itself can't say it counts as nothing, for that would never change.
+UNPRICED = Q(config__points_per_day__isnull=True, config__price_refused_at__isnull=True)
 
 
-def guard_creation(tenant: Tenant | None, config: Config, *, count: int, points_per_day: Decimal | None) -> None:
+def guard_creation(tenant: Tenant | None, *, count: int, points_per_day: Decimal | None) -> None:
     """Entitlements and points a day that this tenant may have. Problem `quota_exceeded`.
 
     In the transaction that plans: the tenant's row is locked, so that of two at once the second counts the first.
@@ -27,24 +27,37 @@ def guard_creation(tenant: Tenant | None, config: Config, *, count: int, points_
     limits = tenant.limits
     with acting_as(JOURNAL):
         Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
-        running = _running(tenant)
-        # What is asked for and not settled yet may come to exist.
-        asked = list(Operation.objects.filter(tenant=tenant, kind__in=CREATIONS, state__in=OPEN))
+        running = running_of(tenant)
+        # What is asked for and not settled yet may come to be.
+        concerns = Q(kind__in=[*CREATIONS, Operation.Kind.REACTIVATE]) | Q(points_per_day__gt=0)
+        asked = list(Operation.objects.filter(concerns, tenant=tenant, state__in=OPEN))
         if limits.get("entitlements") is not None:
-            coming = sum(len(row.serial_numbers) or int(row.intent.get("count", 1)) for row in asked)
+            coming = sum(coming_of(row) for row in asked)
             if count and running.count() + coming + count > int(limits["entitlements"]):
                 raise Problem("quota_exceeded", f"Your limit is {limits['entitlements']} running entitlements.")
-        if limits.get("points_per_day") is not None and points_per_day is None:
-            raise Problem(
-                "upstream_unavailable",
-                "What this costs a day can't be known right now, and you have a limit of points. Try again later.",
-                headers={"Retry-After": "60"},
-            )
-        if limits.get("points_per_day") is not None and points_per_day is not None:
+        if limits.get("points_per_day") is not None:
+            if points_per_day is None or running.filter(UNPRICED).exists():
+                raise Problem(
+                    "upstream_unavailable",
+                    "What this costs a day can't be known right now, and you have a limit of points. Try again later.",
+                    headers={"Retry-After": "60"},
+                )
             used = running.aggregate(points=Sum("config__points_per_day"))["points"] or Decimal(0)
-            used += sum((row.points_per_day or Decimal(0) for row in asked), Decimal(0))
+            used += sum((max(row.points_per_day or Decimal(0), Decimal(0)) for row in asked), Decimal(0))
             if used + points_per_day > Decimal(str(limits["points_per_day"])):
                 raise Problem("quota_exceeded", f"Your limit is {limits['points_per_day']} points a day.")
+
+
+def running_of(tenant: Tenant) -> "QuerySet[Entitlement]":
+    """What counts against its limits. Inside a context of the gateway."""
+    return Entitlement.objects.filter(tenant=tenant, vanished_at__isnull=True).exclude(status__in=ENDED)
+
+
+def coming_of(operation: Operation) -> int:
+    """How many more will run once an open `operation` is done."""
+    if operation.kind in CREATIONS:
+        return len(operation.serial_numbers) or int(operation.intent.get("count", 1))
+    return int(operation.kind == Operation.Kind.REACTIVATE and operation.before.get("status") in ENDED)
 
 
 def has_limits(tenant: Tenant | None) -> bool:
@@ -52,40 +65,38 @@ def has_limits(tenant: Tenant | None) -> bool:
     return tenant is not None and bool({"entitlements", "points_per_day"} & set(tenant.limits))
 
 
-def guard_resize(tenant: Tenant | None, config: Config, *, more: Decimal | None) -> None:
-    """The same for `more` points a day of what runs already (None = unknown); less is always allowed."""
-    if more is None or more > 0:
-        guard_creation(tenant, config, count=0, points_per_day=more)
+def guard_resize(tenant: Tenant | None, config: Config, *, number: int, price: Decimal | None) -> Decimal | None:
+    """The same for `number` running entitlements of `config` that will cost `price` a day each (None = unknown); less is always allowed.
 
-
-def guard_new_size(tenant: Tenant | None, config: Config, wanted: Sequence[Mapping[str, Any]]) -> None:
-    """`wanted` = the parameters that a config of `tenant` will have: all of its that runs under it costs that much then.
-
-    Outside every context: FortiFlex may be asked.
+    By how much it will be more in all.
     """
-    if tenant is None or not needs_points(tenant):
-        return
-    with acting_as(JOURNAL):
-        running = _running(tenant).filter(config=config).count()
-    more = more_points(config, [dict(item) for item in wanted], tenant=tenant) if running else Decimal(0)
-    guard_resize(tenant, config, more=None if more is None else more * running)
+    standing = Decimal(0) if config.price_refused_at is not None else config.points_per_day
+    more = None if price is None or standing is None else number * (price - standing)
+    if number and (more is None or more > 0):
+        guard_creation(tenant, count=0, points_per_day=more)
+    return more
 
 
-def guard_move(tenant: Tenant | None, row: Entitlement, target: Config) -> None:
-    """`row` will cost what an entitlement of `target` costs; one that has ended, only once it is reactivated. As `guard_new_size`."""
-    if tenant is None or not needs_points(tenant) or row.status in ENDED:
-        return
-    before, after = points_of_config(row.config, tenant=tenant), points_of_config(target, tenant=tenant)
-    guard_resize(tenant, target, more=None if before is None or after is None else after - before)
+def guard_move(tenant: Tenant | None, rows: Sequence[Entitlement], target: Config) -> Decimal | None:
+    """The same for `rows`, all of one config, that are to stand under `target` instead. Where prices don't decide, None."""
+    if not needs_points(tenant):
+        return None
+    running = sum(row.status not in ENDED for row in rows)
+    price = Decimal(0) if target.price_refused_at is not None else target.points_per_day
+    return guard_resize(tenant, rows[0].config, number=running, price=price)
+
+
+def count_under(config: Config, tenant: Tenant | None) -> int:
+    """How many entitlements of `tenant` run under `config`, or will. Inside a context of the gateway."""
+    if tenant is None:
+        return 0
+    asked = Operation.objects.filter(tenant=tenant, config_id=config.id, kind__in=CREATIONS, state__in=OPEN)
+    return running_of(tenant).filter(config=config).count() + sum(coming_of(row) for row in asked)
 
 
 def needs_points(tenant: Tenant | None) -> bool:
     """Whether a creation may not be planned before its points are known."""
     return tenant is not None and tenant.limits.get("points_per_day") is not None
-
-
-def _running(tenant: Tenant) -> "QuerySet[Entitlement]":
-    return Entitlement.objects.filter(tenant=tenant, vanished_at__isnull=True).exclude(status__in=ENDED)
 
 
 def guard_product(tenant: Tenant | None, product_type_id: int) -> None:

@@ -78,13 +78,8 @@ def start_operation(actor: Actor, plan: Plan, *, manner: Manner, earlier: Operat
     """Plan the operation, or take up `earlier` for its next attempt. Inside an open `acting_as(actor)`; of two at once, one plans."""
     refuse_unplannable(plan, fence=manner.fence)
     if earlier is not None:
-        if (
-            earlier.api_user_id != plan.api_user_id
-        ):  # the account was moved since: nothing was done through the one before
-            with acting_as(JOURNAL):
-                Operation.objects.filter(id=earlier.id, state=State.FAILED).update(api_user_id=plan.api_user_id)
-            earlier.api_user_id = plan.api_user_id
-        return Outcome(earlier, replayed=not reopen_operation(earlier, deferred=manner.deferred))
+        earlier = _last_of(Outcome(earlier)).operation
+        return Outcome(earlier, replayed=not reopen_operation(earlier, plan, deferred=manner.deferred))
     try:
         # Only a key can be taken; a savepoint for it costs two statements.
         with transaction.atomic() if manner.key else nullcontext():
@@ -113,23 +108,28 @@ def carry_out(outcome: Outcome, manner: Manner) -> Outcome:
     """Send what was planned, outside every context, unless the worker is to; wait for it as long as the caller wants."""
     if outcome.replayed or manner.deferred:
         return _last_of(Outcome(read_operation(outcome.operation.id), outcome.replayed))
-    planned = outcome.operation if outcome.operation.has_its_neighbours() else read_operation(outcome.operation.id)
+    planned = outcome.operation
+    if (
+        planned.state != State.PLANNED or not planned.has_its_neighbours()
+    ):  # of a next attempt only the id is known here
+        planned = read_operation(planned.id)
     return _last_of(Outcome(send_within(planned, manner.wait_seconds)))
 
 
 def _last_of(outcome: Outcome) -> Outcome:
     """What followed by itself, where the first write was done and something did: the caller asked for both."""
-    first = outcome.operation
-    if first.state != Operation.State.SUCCEEDED or not leads_on(first):
-        return outcome
-    with acting_as(JOURNAL):
-        last = followed_by(first).select_related("tenant", "api_user").first()
-    return outcome if last is None else Outcome(last, outcome.replayed)
+    while outcome.operation.state == Operation.State.SUCCEEDED and leads_on(outcome.operation):
+        with acting_as(JOURNAL):
+            following = followed_by(outcome.operation).select_related("tenant", "api_user").first()
+        if following is None:
+            break
+        outcome = Outcome(following, outcome.replayed)
+    return outcome
 
 
 def replay_of(earlier: Operation | None) -> Outcome | None:
-    """What to answer at once: `earlier`, unless it may be tried again."""
-    if earlier is None or may_try_again(earlier):
+    """What to answer at once: `earlier`, unless it, or what followed it by itself, may be tried again."""
+    if earlier is None or may_try_again(_last_of(Outcome(earlier)).operation):
         return None
     return carry_out(Outcome(earlier, replayed=True), AS_USUAL)
 

@@ -1,15 +1,20 @@
 """Moving entitlements into another account, and taking hardware out of FortiFlex."""
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gateway.catalogue import find_product_type, form_of
 from gateway.models import ApiUser, Config, Entitlement, Operation
 from gateway.operations import JOURNAL, Plan, refuse_if_in_progress
 from gateway.provisioning import checks
 from gateway.provisioning.change import lock_entitlement
-from gateway.provisioning.configs import find_twin, plan_copy
+from gateway.provisioning.configs import plan_copy
+from gateway.provisioning.estimates import learn_prices
+from gateway.provisioning.guards import guard_move
 from gateway.provisioning.idempotency import Outcome, carry_out, find_earlier, replay_of, start_operation
 from gateway.provisioning.manner import AS_USUAL, Manner
+from gateway.provisioning.sizes import find_twin
 from gateway.provisioning.writes.moves import plan_transfer
 from gateway.reach import accounts_for
 from tenants.actors import Actor
@@ -36,6 +41,9 @@ def transfer_entitlements(
     if (replay := replay_of(earlier)) is not None:
         return replay
     checks.check_serial_numbers(serials)
+    began = time.monotonic()
+    _price_target(actor, serials[0], target_config)
+    manner = manner.after(time.monotonic() - began)
     with acting_as(actor):
         rows = [lock_entitlement(actor, serial) for serial in sorted(serials)]
         if manner.key and (replay := replay_of(find_earlier(actor, manner.key))) is not None:
@@ -49,7 +57,11 @@ def transfer_entitlements(
         if target is None:
             plan = plan_copy(source, owner, account_id=target_account, then={"transfer": sorted(serials)})
         else:
-            plan = plan_transfer(rows, api_user_id=api_user.id, target_config=target.id, target_account=target_account)
+            more = guard_move(owner, rows, target) if target_config is not None else None
+            plan = replace(
+                plan_transfer(rows, api_user_id=api_user.id, target_config=target.id, target_account=target_account),
+                points_per_day=more,
+            )
         outcome = start_operation(actor, plan, manner=manner, earlier=earlier)
     return carry_out(outcome, manner)
 
@@ -83,6 +95,17 @@ def remove_hardware(actor: Actor, *, serials: Sequence[str], manner: Manner = AS
         )
         outcome = start_operation(actor, plan, manner=manner, earlier=earlier)
     return carry_out(outcome, manner)
+
+
+def _price_target(actor: Actor, serial: str, target_config: int | None) -> None:
+    """What the size that was chosen costs, where a limit of points of the owner decides. Before anything is locked."""
+    if target_config is None:
+        return  # the same size
+    with acting_as(actor):
+        row = checks.find_entitlement(actor, serial)
+        owner = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None
+        configs = list(Config.objects.visible_to(actor).filter(id__in=[row.config_id, target_config]))
+    learn_prices(owner, *configs)
 
 
 def _place_of(row: Entitlement) -> tuple[object, object, object]:

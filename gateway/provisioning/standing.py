@@ -1,6 +1,7 @@
 """Whether a planned write may still be sent: between plan and sending, what it is about may have changed hands."""
 
 from collections.abc import Sequence
+from datetime import date
 from uuid import UUID
 
 from django.conf import settings
@@ -8,9 +9,11 @@ from django.conf import settings
 from gateway.days import today
 from gateway.gate import count_withheld, expected_seconds, seconds_without_errors
 from gateway.gate.limits import HOUR
-from gateway.models import ApiUser, Assignment, Config, Entitlement, Operation
-from gateway.operations import CONFIG_CHANGES, HELD, JOURNAL, OPEN, Plan, serials_led_to
+from gateway.models import ApiUser, Assignment, Config, Entitlement, Operation, Program
+from gateway.operations import CONFIG_CHANGES, CREATIONS, HELD, JOURNAL, OPEN, SWITCHED_OFF, Plan, serials_led_to
+from gateway.provisioning.checks import check_end_date
 from gateway.provisioning.failures import NO_SECOND, NOT_AVAILABLE, Failure
+from gateway.provisioning.guards import guard_program
 from gateway.provisioning.manner import Fence
 from gateway.provisioning.sharing import MANAGED, came_to_be_shared
 from tenants import clock
@@ -93,12 +96,21 @@ def is_plannable(operation: Operation, fence: Fence | None) -> Statement:
     return Statement(f"{text} AND {condition.text}", [*values, *condition.values])
 
 
+def is_switched_on(operation: Operation) -> Statement:
+    """An expression: whether the API user that it is to be sent through still is one that we use."""
+    return Statement("EXISTS (SELECT 1 FROM gateway_apiuser WHERE id = %s AND enabled)", [operation.api_user_id])
+
+
 def why_unsendable(operation: Operation) -> Failure | None:
     """What ends `operation` unsent; None = send it. In the transaction that claimed it, so that a hand-over waits or is seen."""
+    if not ApiUser.objects.filter(id=operation.api_user_id, enabled=True).exists():
+        return Failure("upstream_unavailable", SWITCHED_OFF)
     limits = operation.tenant.limits if operation.tenant else {}
     wait = seconds_without_errors(operation.api_user_id, operation.tenant_id, limits)
     if wait and not operation.background and not {"because", "follows"} & set(operation.intent):
         return Failure("rate_limited", TOO_MANY_ERRORS.format(seconds=wait), retry_after=wait)
+    if (stale := _why_too_late(operation)) is not None:
+        return stale
     if operation.kind in ABOUT_ENTITLEMENTS:
         theirs = _lock_those_of(operation, operation.serial_numbers)
         return None if theirs and all(theirs) else Failure("not_available", HANDED_OVER)
@@ -115,6 +127,18 @@ def why_unsendable(operation: Operation) -> Failure | None:
         return None
     count_withheld(operation.api_user_id, operation.tenant_id)
     return Failure("not_available", withheld)
+
+
+def _why_too_late(operation: Operation) -> Failure | None:
+    """What was right when it was planned and is certainly wrong by now: the day has changed, or the program has no points left."""
+    try:
+        if (end_day := operation.intent.get("end_day")) is not None:
+            check_end_date(date.fromisoformat(end_day), program=None)
+        if operation.kind in CREATIONS:
+            guard_program(Program.objects.get(serial_number=operation.program_serial))
+    except Problem as problem:
+        return Failure(problem.code, problem.detail)
+    return None
 
 
 def _lock_those_of(operation: Operation, serials: Sequence[str]) -> list[bool]:

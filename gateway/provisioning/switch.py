@@ -1,10 +1,12 @@
 """Stop and reactivate."""
 
+from decimal import Decimal
+
 from gateway.models import Config, Entitlement, Operation
 from gateway.provisioning import checks
 from gateway.provisioning.change import change_entitlement
-from gateway.provisioning.estimates import points_of_config
-from gateway.provisioning.guards import ENDED, guard_creation, needs_points
+from gateway.provisioning.estimates import learn_prices
+from gateway.provisioning.guards import ENDED, guard_creation
 from gateway.provisioning.idempotency import Outcome
 from gateway.provisioning.manner import AS_USUAL, Manner
 from tenants.actors import Actor
@@ -38,14 +40,17 @@ def stop_entitlement(actor: Actor, serial: str, *, manner: Manner = AS_USUAL) ->
 def reactivate_entitlement(actor: Actor, serial: str, *, manner: Manner = AS_USUAL) -> Outcome:
     """It consumes points from today. An end date that the stop overwrote is put back. Problem `state_conflict` if it is active."""
 
-    def check(row: Entitlement) -> None:
+    def check(row: Entitlement) -> Decimal | None:
         if row.status in NOT_TO_REACTIVATE:
             raise Problem(
                 "state_conflict", "This entitlement is active already; only a stopped one can be reactivated."
             )
-        if row.status in ENDED:  # it counts again
-            owner = Tenant.objects.get(id=row.tenant_id) if row.tenant_id else None
-            guard_creation(owner, row.config, count=1, points_per_day=row.config.points_per_day)
+        if row.status not in ENDED:
+            return None
+        # It counts again.
+        owner = Tenant.objects.get(id=row.tenant_id) if row.tenant_id else None
+        guard_creation(owner, count=1, points_per_day=row.config.points_per_day)
+        return row.config.points_per_day
 
     _price(actor, serial)
     return change_entitlement(
@@ -65,5 +70,4 @@ def _price(actor: Actor, serial: str) -> None:
         row = checks.find_entitlement(actor, serial)
         owner = Tenant.objects.filter(id=row.tenant_id).first() if row.tenant_id else None
         config = Config.objects.get(id=row.config_id)
-    if needs_points(owner):
-        points_of_config(config, tenant=owner)
+    learn_prices(owner, config)

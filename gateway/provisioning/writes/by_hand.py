@@ -11,7 +11,7 @@ from gateway.ownership import end_ownership, own_new_serials
 from gateway.provisioning.writes.changes import restore_end
 from gateway.provisioning.writes.configs import follow_config
 from gateway.provisioning.writes.creates import describe_later
-from gateway.provisioning.writes.storing import gone_devices
+from gateway.provisioning.writes.storing import gone_devices, is_still_theirs, store_labels
 from gateway.provisioning.writes.write import Stored
 from tenants import clock
 from tenants.problems import Problem, invalid
@@ -72,6 +72,10 @@ def finish_by_hand(operation: Operation) -> Stored:
     if operation.kind == Operation.Kind.UPDATE_CONFIG:
         config = Config.objects.get(id=operation.config_id or 0)
         return Stored(operation.serial_numbers, config.id, followups=follow_config(operation, config))
+    if operation.kind == Operation.Kind.UPDATE_ENTITLEMENT and is_still_theirs(operation):
+        # Text, end and config come with the next pass; labels are ours alone, and nobody else would tell them.
+        labels = {name: operation.intent.get(name) for name in ("labels", "operator_labels")}
+        store_labels(operation.serial_numbers[0], **labels)
     return Stored(operation.serial_numbers, operation.config_id)
 
 

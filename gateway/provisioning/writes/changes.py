@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
+from django.db.models import Q
+
 from gateway.days import today
 from gateway.fortiflex import records
 from gateway.fortiflex.client import FortiFlexClient
@@ -146,19 +148,18 @@ def tag_text(upstream: str) -> str:
 
 
 def restore_end(operation: Operation, *, config_id: int | None, end_day: date) -> list[Plan]:
-    """The write that puts back the end that the last stop overwrote, where it lies before `end_day`, which stands there now."""
-    stopped = (
-        Operation.objects.filter(
-            kind=Operation.Kind.STOP,
-            state=Operation.State.SUCCEEDED,
-            serial_numbers=operation.serial_numbers,
-        )
-        .order_by("-id")
-        .first()
-    )
+    """The write that puts back the end that a stop overwrote, where it lies before `end_day`, which stands there now.
+
+    It is the end that stood when we stopped it, or that was set since: the last stop need not have been ours.
+    """
+    rows = Operation.objects.filter(state=Operation.State.SUCCEEDED, serial_numbers=operation.serial_numbers)
+    sets_an_end = Q(kind=Operation.Kind.UPDATE_ENTITLEMENT, intent__end_day__isnull=False)
+    last = rows.filter(Q(kind=Operation.Kind.STOP) | sets_an_end).order_by("-id").first()
     # An end that stood while another owned it is not this one's.
-    own = stopped is not None and stopped.tenant_id == operation.tenant_id
-    remembered = parse_day(stopped.before.get("end_day")) if stopped is not None and own else None
+    if last is None or last.tenant_id != operation.tenant_id:
+        return []
+    told = last.before if last.kind == Operation.Kind.STOP else last.intent
+    remembered = parse_day(told.get("end_day"))
     if remembered is None or not today() <= remembered < end_day:
         return []
     return [

@@ -1,5 +1,7 @@
 """Creating and changing configs. A new one is found again by its name, whose suffix is the operation's own."""
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -74,10 +76,7 @@ class UpdateConfig:
         request = attempt.request
 
         def is_there(record: records.Config) -> bool:
-            wanted = {(item["id"], str(item["value"])) for item in request["parameters"] or []}
-            return (request["name"] in {None, record.name}) and wanted <= {
-                (item.id, item.value) for item in record.parameters
-            }
+            return request["name"] in {None, record.name} and _has_values(record, request["parameters"] or [])
 
         return _read_back(client, operation, is_there)
 
@@ -100,6 +99,18 @@ class SwitchConfig:
 
     def look(self, client: FortiFlexClient, operation: Operation, attempt: Attempt) -> Finding:
         return _read_back(client, operation, lambda record: record.status == self._status)
+
+
+def _has_values(config: records.Config, wanted: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether every parameter in `wanted` has these values and no others: of one that takes several, a value that was to go still stands
+    where nothing was done. What is not in `wanted` is not asked about.
+    """
+    standing, meant = defaultdict[int, set[str]](set), defaultdict[int, set[str]](set)
+    for parameter in config.parameters:
+        standing[parameter.id].add(parameter.value)
+    for item in wanted:
+        meant[int(item["id"])].add(str(item["value"]))
+    return all(standing[parameter_id] == values for parameter_id, values in meant.items())
 
 
 def _rename(upstream_name: str, name: str) -> str:
@@ -142,6 +153,8 @@ def follow_config(operation: Operation, config: Config) -> list[Plan]:
             serial_numbers=[rows[0].serial_number],
             intent=changes | {"config_id": config.id, "follows": str(operation.id)},
             before={"config_id": rows[0].config_id},
+            # What a copy was made for costs more once it stands under it; a config that was resized costs it already.
+            points_per_day=operation.points_per_day if operation.kind == Operation.Kind.CREATE_CONFIG else None,
         )
     ]
 
@@ -154,6 +167,6 @@ def _read_back(client: FortiFlexClient, operation: Operation, is_there: Any) -> 
     found = next((record for record in _listed(client, operation) if record.id == operation.config_id), None)
     seen: dict[str, Any] = {"looked_at": f"configs/list of {operation.program_serial}/{operation.account_id}"}
     if found is None:
-        return Finding(Verdict.ABSENT, seen=seen | {"why": "FortiFlex does not list it"})
+        return Finding(Verdict.UNSEEN, seen=seen | {"why": "FortiFlex does not list it"})
     seen |= {"status": found.status, "name": found.name}
     return Finding(Verdict.DONE if is_there(found) else Verdict.ABSENT, value=found, seen=seen)

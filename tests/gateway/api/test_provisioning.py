@@ -391,3 +391,30 @@ def test_the_database_itself_refuses_a_second_owner_for_a_day(people: People, wo
             own("globex", "2026-08-09", "2026-08-10")
         with pytest.raises(IntegrityError, match="assignment_has_days"), transaction.atomic():
             own("globex", "2026-07-01", "2026-07-01")
+
+
+def test_a_replay_shows_what_is_the_callers_today(people: People, world: SandboxWorld, offered: int) -> None:
+    body, key = {"config": offered, "count": 2}, {"Idempotency-Key": "one"}
+    kept, given = (row["serial_number"] for row in people.acme.post("entitlements", body, **key).json()["entitlements"])
+    for serials, left in (([given], [kept]), ([kept], [])):
+        people.operator.post("assignments", {"serials": serials, "tenant": "globex", "from_day": today().isoformat()})
+        again = people.acme.post("entitlements", body, **key)
+        assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
+        assert [row["serial_number"] for row in again.json()["entitlements"]] == left
+
+
+def test_a_config_of_ones_own_says_what_it_costs_and_is_asked_about_once(people: People, world: SandboxWorld) -> None:
+    size = [{"id": 1, "value": "2"}, {"id": 2, "value": "ENT"}]
+    body = {"program": PROGRAM, "name": "mine", "product_type_id": 1, "parameters": size}
+    made = people.acme.post("configs", body).json()["config"]
+    assert made["points_per_day"] == "6.3900"
+    assert people.acme.post("entitlements", {"config": made["id"]}).json()["operation"]["points_per_day"] == "6.3900"
+    assert len(world.calls_of("tools/calc")) == 1
+
+
+def test_a_config_is_made_though_nobody_can_say_what_it_costs(people: People, world: SandboxWorld) -> None:
+    world.sandbox.plan_fault("tools/calc", "cut")
+    size = [{"id": 1, "value": "2"}, {"id": 2, "value": "ENT"}]
+    body = {"program": PROGRAM, "name": "mine", "product_type_id": 1, "parameters": size}
+    made = people.acme.post("configs", body)
+    assert (made.status_code, made.json()["config"]["points_per_day"]) == (201, None)

@@ -116,3 +116,27 @@ def test_two_operations_never_get_one_config(people: People, world: SandboxWorld
     first = people.operator.post(f"operations/{one['id']}/resolve", REASON | {"config": made})
     second = people.operator.post(f"operations/{other['id']}/resolve", REASON | {"config": made})
     assert (first.status_code, second.status_code) == (200, 400)
+
+
+def test_labels_of_a_change_that_a_person_saw_are_kept(people: People, world: SandboxWorld) -> None:
+    people.operator.post(f"configs/{world.config_id}/offers", {"tenant": "acme"})
+    made = people.acme.post("entitlements", {"config": world.config_id}).json()["entitlements"]
+    path = f"entitlements/{made[0]['serial_number']}"
+    world.sandbox.plan_fault("entitlements/update", "cut", when="after")
+    operation = people.acme.patch(path, {"description": "till 1", "labels": {"shop": "north"}}).json()["operation"]
+    people.operator.post(f"operations/{operation['id']}/resolve", REASON)
+    world.sync()
+    row = people.acme.get(path).json()
+    assert (row["description"], row["labels"]) == ("till 1", {"shop": "north"})
+
+
+def test_what_a_person_found_in_part_is_a_creation_done_in_part(people: People, world: SandboxWorld) -> None:
+    people.operator.post(f"configs/{world.config_id}/offers", {"tenant": "acme"})
+    world.sandbox.plan_fault("entitlements/vm/create", "cut", when="after")
+    operation = people.acme.post("entitlements", {"config": world.config_id, "count": 3}).json()["operation"]["id"]
+    world.sync()
+    found = [row["serialNumber"] for row in world.sandbox.entitlements()][:2]
+    people.operator.post(f"operations/{operation}/resolve", REASON | {"entitlements": found})
+    told = people.acme.get(f"operations/{operation}").json()
+    assert (told["state"], told["error"]["code"], told["entitlements"]) == ("failed", "partly_created", found)
+    assert people.acme.get(f"entitlements/{found[0]}").status_code == 200
