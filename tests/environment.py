@@ -3,12 +3,29 @@
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 import pytest
 
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder in memory: hundreds of databases are cloned, and some disks take a second for each
+ENOUGH = 4 << 30
+PREFIX = "flexgate-tests-"
+
+
+def make_folder() -> str:
+    """In memory where there is enough of it. What a run that was killed left there is taken away first."""
+    if not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < ENOUGH:
+        return tempfile.mkdtemp(prefix=PREFIX)
+    for left in MEMORY.glob(f"{PREFIX}*"):
+        owner = left.name.removeprefix(PREFIX).partition("-")[0]
+        if not Path("/proc", owner).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=MEMORY)
+
+
 if "FLEXGATE_TEST_DATA" not in os.environ:
     # The first process makes the folder; workers of the same run inherit it and share one server.
-    os.environ["FLEXGATE_TEST_DATA"] = tempfile.mkdtemp(prefix="flexgate-tests-")
+    os.environ["FLEXGATE_TEST_DATA"] = make_folder()
     os.environ["FLEXGATE_TEST_MASTER"] = str(os.getpid())
 os.environ["FLEXGATE_DATA"] = os.environ["FLEXGATE_TEST_DATA"]
 os.environ["FLEXGATE_DEBUG"] = "1"
