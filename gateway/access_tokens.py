@@ -19,7 +19,7 @@ KEEPER = system("access tokens")
 class AccessTokens:
     """Reads and renews tokens. Only the holder of the lane calls `log_in`, so a token is never fetched twice at the same time."""
 
-    http: httpx.Client
+    transport: httpx.BaseTransport
 
     def read(self, lane: UpstreamLane) -> str | None:
         """The token that `lane` holds, if it lives long enough for another call."""
@@ -35,7 +35,9 @@ class AccessTokens:
         with acting_as(KEEPER):
             api_user = ApiUser.objects.get(pk=api_user.pk)  # the password may have been changed since this work began
         password = decrypt_text(api_user.password_encrypted, bound_to=f"api_user:{api_user.id}:password")
-        token = log_in(self.http, api_user.auth_url, username=api_user.username, password=password, seconds=seconds)
+        token = log_in(
+            self.transport, api_user.auth_url, username=api_user.username, password=password, seconds=seconds
+        )
         self.keep(api_user, token)
         return token.value
 

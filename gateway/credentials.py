@@ -10,7 +10,7 @@ from gateway.gate import Asker, GateClosed, Standing, take_turn
 from gateway.gate.records import CallRecord
 from gateway.models import ApiUser, UpstreamLane
 from gateway.operations import end_planned_where_switched_off
-from gateway.upstream import shared_http
+from gateway.upstream import shared_transport
 from tenants import ids
 from tenants.actors import Actor
 from tenants.audit import record_audit
@@ -94,7 +94,7 @@ def _names_of(fields: ApiUserFields) -> list[str]:
 
 def _begin_anew(row: ApiUser, token: AccessToken) -> None:
     forget_token(row)
-    AccessTokens(shared_http()).keep(row, token)
+    AccessTokens(shared_transport()).keep(row, token)
 
 
 def _store(
@@ -210,7 +210,7 @@ def _check_url(name: str, url: str) -> None:
 def _prove(row: ApiUser, password: str) -> AccessToken:
     """Log in, and put the password into the row, which is not saved yet."""
     try:
-        token = log_in(shared_http(), row.auth_url, username=row.username, password=password, seconds=30)
+        token = log_in(shared_transport(), row.auth_url, username=row.username, password=password, seconds=30)
     except LoginRefused as error:
         raise invalid("/password", f"FortiFlex does not let this API user in. {error}") from None
     except NotDone as error:

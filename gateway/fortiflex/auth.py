@@ -28,33 +28,39 @@ class AccessToken:
 
 
 def log_in(
-    http: httpx.Client, auth_url: str, *, username: str, password: str, client_id: str = CLIENT_ID, seconds: float = 30
+    transport: httpx.BaseTransport,
+    auth_url: str,
+    *,
+    username: str,
+    password: str,
+    client_id: str = CLIENT_ID,
+    seconds: float = 30,
 ) -> AccessToken:
     """Password grant. LoginRefused for wrong credentials; NotSent or LoginFailed if the endpoint can't be reached or read: nothing is changed."""
     fields = {"username": username, "password": password, "client_id": client_id, "grant_type": "password"}
-    return _read_token(_post(http, auth_url, fields, seconds=seconds))
+    return _read_token(_post(transport, auth_url, fields, seconds=seconds))
 
 
 def refresh_token(
-    http: httpx.Client, auth_url: str, *, token: str, client_id: str = CLIENT_ID, seconds: float = 30
+    transport: httpx.BaseTransport, auth_url: str, *, token: str, client_id: str = CLIENT_ID, seconds: float = 30
 ) -> AccessToken:
     """Refresh grant. Documented for sister portals, observed for flexvm; the refresh token's own life is unknown."""
     fields = {"client_id": client_id, "grant_type": "refresh_token", "refresh_token": token}
-    return _read_token(_post(http, auth_url, fields, seconds=seconds))
+    return _read_token(_post(transport, auth_url, fields, seconds=seconds))
 
 
 def revoke_token(
-    http: httpx.Client, auth_url: str, *, token: str, client_id: str = CLIENT_ID, seconds: float = 30
+    transport: httpx.BaseTransport, auth_url: str, *, token: str, client_id: str = CLIENT_ID, seconds: float = 30
 ) -> None:
     """Revoke, at `revoke_token/` beside the token URL [inferred for flexvm]."""
     base = auth_url.rstrip("/").rpartition("/")[0]
-    _post(http, f"{base}/revoke_token/", {"client_id": client_id, "token": token}, seconds=seconds)
+    _post(transport, f"{base}/revoke_token/", {"client_id": client_id, "token": token}, seconds=seconds)
 
 
-def _post(http: httpx.Client, url: str, fields: dict[str, str], *, seconds: float) -> dict[str, Any]:
+def _post(transport: httpx.BaseTransport, url: str, fields: dict[str, str], *, seconds: float) -> dict[str, Any]:
     headers = {"Content-Type": "application/json"}
     try:
-        made, _ = exchange(http, url, path="oauth", body=encode_object(fields), headers=headers, seconds=seconds)
+        made, _ = exchange(transport, url, path="oauth", body=encode_object(fields), headers=headers, seconds=seconds)
     except (NotSent, OutcomeUnknown) as error:
         # The exchange holds the password: neither it nor the error that carries it may travel on.
         raise (NotSent if isinstance(error, NotSent) else LoginFailed)(

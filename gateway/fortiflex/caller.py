@@ -19,8 +19,8 @@ Envelope = Mapping[str, Any]
 class Caller:
     """Makes calls for one API user. `api_url` is the v2 base; the v1 base is derived from it for the one call that needs it."""
 
-    def __init__(self, http: httpx.Client, api_url: str, session: Session) -> None:
-        self._http = http
+    def __init__(self, transport: httpx.BaseTransport, api_url: str, session: Session) -> None:
+        self._transport = transport
         self._api_url = api_url.rstrip("/")
         self._session = session
 
@@ -46,7 +46,12 @@ class Caller:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Accept": "application/json"}
         try:
             made, answer_headers = exchange(
-                self._http, self._url_of(path), path=path, body=body, headers=headers, seconds=passage.seconds_left()
+                self._transport,
+                self._url_of(path),
+                path=path,
+                body=body,
+                headers=headers,
+                seconds=passage.seconds_left(),
             )
             value = _decode(made, answer_headers, read)
         except NotSent:

@@ -7,7 +7,7 @@ from gateway.fortiflex.calls.tools import ToolCalls
 
 
 class FortiFlexClient(ProgramCalls, ConfigCalls, EntitlementCalls, ToolCalls):
-    """`FortiFlexClient(http, api_url, session)`, where `api_url` is the v2 base.
+    """`FortiFlexClient(transport, api_url, session)`, where `api_url` is the v2 base.
 
     Lists come back whole: FortiFlex has no paging. Writes have no idempotency key: a lost answer must be looked up, never re-sent.
     """

@@ -15,6 +15,7 @@ from gateway.fortiflex.watchdog import WATCHDOG
 
 CONNECT_SECONDS = 5.0
 LARGEST_BODY = 64 * 1024 * 1024
+OURS = {"User-Agent": "flexgate", "Accept-Encoding": "gzip, deflate", "Connection": "close"}
 # The request never left: no connection was made, or none was to be had.
 NOT_SENT = (
     httpx.ConnectError,
@@ -57,10 +58,11 @@ class _Deadline:
 
 
 def exchange(
-    http: httpx.Client, url: str, *, path: str, body: bytes, headers: Mapping[str, str], seconds: float
+    transport: httpx.BaseTransport, url: str, *, path: str, body: bytes, headers: Mapping[str, str], seconds: float
 ) -> tuple[Exchange, httpx.Headers]:
     """POST `body` on a fresh connection and read the whole answer in at most `seconds`.
 
+    By the transport itself: a client above it would add redirects, cookies and proxies, none of which may happen here.
     NotSent if nothing left this machine; OutcomeUnknown for everything that fails after that. A kept connection is never used: the
     other side may be closing it this moment, which would make every write's outcome unknown.
     """
@@ -80,17 +82,16 @@ def exchange(
         return Exchange(path, body, status, bytes(received), sent_at, datetime.now(UTC))
 
     try:
+        request = httpx.Request(
+            "POST",
+            url,
+            content=body,
+            headers={**OURS, **headers},
+            extensions={"timeout": timeout.as_dict(), "trace": watch},
+        )
         with (
             WATCHDOG.running(seconds, deadline.cut),
-            http.stream(
-                "POST",
-                url,
-                content=body,
-                headers={**headers, "Connection": "close"},
-                timeout=timeout,
-                follow_redirects=False,
-                extensions={"trace": watch},
-            ) as response,
+            contextlib.closing(transport.handle_request(request)) as response,
         ):
             status = response.status_code
             for chunk in response.iter_bytes():

@@ -38,7 +38,7 @@ class Session(Protocol):
 class DirectSession:
     """A session without limits, for scripts and tests: logs in once and again when the token is refused or old."""
 
-    http: httpx.Client
+    transport: httpx.BaseTransport
     auth_url: str
     username: str
     password: str = field(repr=False)
@@ -62,7 +62,7 @@ class _DirectPassage:
         token = self.session._token
         if token is None or token.value == rejected or token.is_old():
             token = log_in(
-                self.session.http,
+                self.session.transport,
                 self.session.auth_url,
                 username=self.session.username,
                 password=self.session.password,

@@ -55,7 +55,7 @@ def client_answering(answer: Callable[[httpx.Request], httpx.Response]) -> Forti
             return httpx.Response(200, json={"access_token": "t1", "expires_in": 3660, "status": "success"})
         return answer(request)
 
-    http = httpx.Client(transport=httpx.MockTransport(handle))
+    http = httpx.MockTransport(handle)
     return FortiFlexClient(http, API, DirectSession(http, AUTH, "user", "password", call_seconds=2))
 
 
@@ -151,7 +151,7 @@ def test_a_refused_token_is_renewed_and_the_call_made_once_more() -> None:
             return httpx.Response(401, json={"status": -1, "message": "Invalid security token."})
         return httpx.Response(200, content=envelope(programs=[]))
 
-    http = httpx.Client(transport=httpx.MockTransport(handle))
+    http = httpx.MockTransport(handle)
     client = FortiFlexClient(http, API, DirectSession(http, AUTH, "user", "password"))
     assert client.list_programs().value == []
     assert calls == ["Bearer t1", "Bearer t2"]
@@ -181,7 +181,7 @@ def test_no_error_of_a_login_carries_the_password(failure: httpx.HTTPError) -> N
         raise failure
 
     with pytest.raises(NotDone) as caught:
-        log_in(httpx.Client(transport=httpx.MockTransport(handle)), AUTH, username="u", password="S3CRET")
+        log_in(httpx.MockTransport(handle), AUTH, username="u", password="S3CRET")
     assert caught.value.exchange is None
     assert caught.value.__cause__ is None
     assert "S3CRET" not in repr(caught.value) + str(caught.value)
@@ -189,16 +189,14 @@ def test_no_error_of_a_login_carries_the_password(failure: httpx.HTTPError) -> N
 
 def test_a_wrong_password_is_refused_by_type() -> None:
     body = {"error": "invalid_grant", "error_description": "Invalid credentials given."}
-    http = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(400, json=body)))
+    http = httpx.MockTransport(lambda _: httpx.Response(400, json=body))
     with pytest.raises(LoginRefused):
         log_in(http, AUTH, username="u", password="p")
 
 
 @pytest.mark.parametrize("http_status", [429, 503])
 def test_a_busy_token_endpoint_is_no_wrong_password(http_status: int) -> None:
-    http = httpx.Client(
-        transport=httpx.MockTransport(lambda _: httpx.Response(http_status, json={"error": "temporarily_unavailable"}))
-    )
+    http = httpx.MockTransport(lambda _: httpx.Response(http_status, json={"error": "temporarily_unavailable"}))
     with pytest.raises(NotDone) as caught:
         log_in(http, AUTH, username="u", password="p")
     assert type(caught.value) is LoginFailed
@@ -277,7 +275,7 @@ def server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
 
 
 def call(url: str, *, seconds: float) -> tuple[FortiFlexError, float]:
-    with httpx.Client(trust_env=False) as http:
+    with httpx.HTTPTransport(trust_env=False) as http:
         session = DirectSession(http, f"{url}/api/v1/oauth/token/", "u", "p", call_seconds=seconds)
         started = time.monotonic()
         with pytest.raises(FortiFlexError) as caught:
@@ -338,7 +336,7 @@ def test_a_name_that_takes_longer_to_look_up_than_the_whole_deadline_sends_nothi
             return real(*args, **kwargs)
 
         monkeypatch.setattr(socket, "getaddrinfo", slow)
-        with httpx.Client() as http, pytest.raises(NotSent):
+        with httpx.HTTPTransport() as http, pytest.raises(NotSent):
             exchange(http, f"http://localhost:{port}/x", path="x", body=b"{}", headers={}, seconds=0.3)
         with contextlib.suppress(TimeoutError):
             connection, _ = listening.accept()

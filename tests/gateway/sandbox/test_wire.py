@@ -21,10 +21,15 @@ def server() -> Iterator[SandboxServer]:
     running.close()
 
 
-def client_of(server: SandboxServer, http: httpx.Client, *, seconds: float = 5) -> FortiFlexClient:
-    return FortiFlexClient(
-        http, server.api_url, DirectSession(http, server.auth_url, "user", "password", call_seconds=seconds)
-    )
+@pytest.fixture
+def wire() -> Iterator[httpx.HTTPTransport]:
+    with httpx.HTTPTransport(trust_env=False) as transport:
+        yield transport
+
+
+def client_of(server: SandboxServer, wire: httpx.HTTPTransport, *, seconds: float = 5) -> FortiFlexClient:
+    session = DirectSession(wire, server.auth_url, "user", "password", call_seconds=seconds)
+    return FortiFlexClient(wire, server.api_url, session)
 
 
 @pytest.fixture
@@ -60,8 +65,8 @@ def test_an_answer_leaves_in_one_piece(server: SandboxServer) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_fault_is_real_on_the_socket(server: SandboxServer, http: httpx.Client, kind: Kind) -> None:
-    client = client_of(server, http, seconds=1)
+def test_every_fault_is_real_on_the_socket(server: SandboxServer, wire: httpx.HTTPTransport, kind: Kind) -> None:
+    client = client_of(server, wire, seconds=1)
     assert len(client.list_programs().value) == 1
     server.sandbox.plan_fault("programs/list", kind)
     wanted = RateLimited if kind == "http_429" else OutcomeUnknown
@@ -71,8 +76,10 @@ def test_every_fault_is_real_on_the_socket(server: SandboxServer, http: httpx.Cl
 
 
 @pytest.mark.parametrize(("when", "made"), [("before", 0), ("after", 1)])
-def test_before_and_after_are_about_the_work(server: SandboxServer, http: httpx.Client, when: str, made: int) -> None:
-    client = client_of(server, http)
+def test_before_and_after_are_about_the_work(
+    server: SandboxServer, wire: httpx.HTTPTransport, when: str, made: int
+) -> None:
+    client = client_of(server, wire)
     program = client.list_programs().value[0]
     from tests.worlds import ENT_2
 
@@ -87,11 +94,11 @@ def test_before_and_after_are_about_the_work(server: SandboxServer, http: httpx.
 
 @pytest.mark.parametrize(("settings", "status"), [({"per_minute": 2}, -10), ({"per_hour": 2}, -11)])
 def test_limits_answer_with_their_own_status(
-    server: SandboxServer, http: httpx.Client, settings: dict[str, int], status: int
+    server: SandboxServer, wire: httpx.HTTPTransport, settings: dict[str, int], status: int
 ) -> None:
     for name, value in settings.items():
         setattr(server.sandbox.settings, name, value)
-    client = client_of(server, http)
+    client = client_of(server, wire)
     client.list_programs()
     client.list_programs()
     with pytest.raises(RateLimited) as caught:
@@ -99,9 +106,9 @@ def test_limits_answer_with_their_own_status(
     assert caught.value.status == status
 
 
-def test_too_many_errors_close_the_door(server: SandboxServer, http: httpx.Client) -> None:
+def test_too_many_errors_close_the_door(server: SandboxServer, wire: httpx.HTTPTransport) -> None:
     server.sandbox.settings.errors_per_hour = 2
-    client = client_of(server, http)
+    client = client_of(server, wire)
     for _ in range(2):
         with pytest.raises(NotDone):
             client.list_configs("no such program")
