@@ -133,5 +133,6 @@ def test_nothing_is_lost_or_doubled_whatever_fails_and_whoever_dies(own_database
 
 
 @pytest.mark.soak
-def test_nothing_is_lost_or_doubled_at_length(own_database: OwnDatabase) -> None:
-    run(examples=150, steps=30)
+@pytest.mark.parametrize("part", ["one", "other"])  # at the same time, where there are two cores
+def test_nothing_is_lost_or_doubled_at_length(own_database: OwnDatabase, part: str) -> None:
+    run(examples=75, steps=30)
