@@ -79,7 +79,7 @@ class UpstreamCall(models.Model):
     Written when the lane is taken, `at` in the future until it is over: a process that dies under way has still used up its call.
     """
 
-    api_user = models.ForeignKey(ApiUser, on_delete=models.CASCADE, related_name="+")
+    api_user = models.ForeignKey(ApiUser, on_delete=models.CASCADE, related_name="+", db_index=False)
     tenant = models.ForeignKey("tenants.Tenant", on_delete=models.CASCADE, null=True, related_name="+")
     at = models.DateTimeField()
     path = models.CharField(max_length=60)

@@ -156,10 +156,10 @@ class Entitlement(models.Model):
     """
 
     serial_number = models.CharField(max_length=40, primary_key=True)
-    program = models.ForeignKey(Program, on_delete=models.PROTECT, related_name="entitlements")
+    program = models.ForeignKey(Program, on_delete=models.PROTECT, related_name="entitlements", db_index=False)
     account_id = models.BigIntegerField()
     config = models.ForeignKey(Config, on_delete=models.PROTECT, related_name="entitlements")
-    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.PROTECT, null=True, related_name="+")
+    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     description = models.TextField(default="", blank=True)
     upstream_description = models.TextField(default="", blank=True)
     proposed_tenant = models.CharField(max_length=40, default="", blank=True)

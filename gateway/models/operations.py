@@ -63,7 +63,7 @@ class Operation(models.Model):
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     kind = models.CharField(max_length=20, choices=Kind.choices)
     state = models.CharField(max_length=10, choices=State.choices, default=State.PLANNED)
-    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.PROTECT, null=True, related_name="+")
+    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     api_user = models.ForeignKey(ApiUser, on_delete=models.PROTECT, related_name="+")
     program_serial = models.CharField(max_length=32)
     account_id = models.BigIntegerField()
@@ -143,8 +143,8 @@ class Attempt(models.Model):
     """One sending of an operation, with its own tag. An attempt is never sent twice. `answer`: zlib of the body, licence tokens masked."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
-    operation = models.ForeignKey(Operation, on_delete=models.PROTECT, related_name="attempts")
-    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.PROTECT, null=True, related_name="+")
+    operation = models.ForeignKey(Operation, on_delete=models.PROTECT, related_name="attempts", db_index=False)
+    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     number = models.PositiveSmallIntegerField()
     tag = models.CharField(max_length=120, default="", blank=True)
     request = ExactJSONField(default=dict)

@@ -32,7 +32,7 @@ class Assignment(models.Model):
     """Tenant owns serial for [from_day, until_day). `description` and `labels` belong to this period of ownership."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
-    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.PROTECT, related_name="+")
+    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.PROTECT, related_name="+", db_index=False)
     serial_number = models.CharField(max_length=40)
     from_day = models.DateField()
     until_day = models.DateField(null=True)

@@ -28,7 +28,7 @@ class AuditEntry(AppendOnly, models.Model):
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     at = models.DateTimeField(default=clock.now)
-    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, null=True)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, null=True, db_index=False)
     actor = models.CharField(max_length=100)
     address = models.CharField(max_length=45, blank=True, default="")
     action = models.CharField(max_length=60)
@@ -98,7 +98,7 @@ class Event(AppendOnly, models.Model):
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     at = models.DateTimeField(default=clock.now)
-    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, null=True)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, null=True, db_index=False)
     type = models.CharField(max_length=60)
     subject_type = models.CharField(max_length=40)
     subject_key = models.CharField(max_length=100)
