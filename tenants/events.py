@@ -10,11 +10,12 @@ from typing import Any
 from uuid import UUID
 
 from django.core.serializers.json import DjangoJSONEncoder
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from tenants.context import current_request_id
 from tenants.last_words import write_last
 from tenants.models import Event
+from tenants.rows import new_row
 
 TEXT: Mapping[str, Any] = {"type": "string"}
 DAY: Mapping[str, Any] = {"type": "string", "format": "date", "pattern": r"^\d{4}-\d{2}-\d{2}$"}
@@ -88,7 +89,8 @@ def _event_of(happening: Happening) -> Event:
         raise LookupError(f"Event type {happening.name!r} is not registered.")
     told = json.loads(json.dumps(happening.data, cls=DjangoJSONEncoder))
     _validators[happening.name].validate(told)
-    return Event(
+    return new_row(
+        Event,
         tenant_id=happening.tenant_id,
         type=happening.name,
         subject_type=happening.subject_type,
