@@ -8,6 +8,7 @@ from django.db import connection
 
 from gateway.days import today
 from gateway.models import Config, Entitlement, Placement
+from tenants.rows import new_row
 
 CUT = """
 UPDATE gateway_placement AS p SET until_day = given.until_day
@@ -71,7 +72,8 @@ def first_day_of(row: Entitlement) -> date:
 
 
 def _wanted(row: Entitlement, config: Config, *, assumed: bool) -> Placement:
-    return Placement(
+    return new_row(
+        Placement,
         serial_number=row.serial_number,
         program_serial=row.program_id,
         account_id=row.account_id,

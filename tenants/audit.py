@@ -9,6 +9,7 @@ from tenants.actors import Actor
 from tenants.context import current_address, current_request_id
 from tenants.last_words import write_last
 from tenants.models import AuditEntry
+from tenants.rows import new_row
 
 
 def record_audit(
@@ -22,7 +23,8 @@ def record_audit(
     after: Any = None,
 ) -> None:
     """Write one entry. Call it inside the verb's `acting_as`, so that it commits or vanishes with the change itself."""
-    entry = AuditEntry(
+    entry = new_row(
+        AuditEntry,
         tenant_id=tenant_id,
         actor=actor.name,
         address=current_address(),
@@ -49,7 +51,8 @@ class AuditNote:
 def record_audits(actor: Actor, notes: Iterable[AuditNote], *, subject_type: str) -> None:
     """Write many entries at once, in their order; else as `record_audit`."""
     rows = [
-        AuditEntry(
+        new_row(
+            AuditEntry,
             tenant_id=note.tenant_id,
             actor=actor.name,
             address=current_address(),

@@ -7,4 +7,4 @@ import uuid_utils.compat
 
 def new_id() -> uuid.UUID:
     """A new UUIDv7 as the standard library's type."""
-    return uuid.UUID(bytes=uuid_utils.compat.uuid7().bytes)
+    return uuid_utils.compat.uuid7()

@@ -66,6 +66,17 @@ def copy_of(row: Row) -> Row:
     return _stand_in(type(row), row.__dict__, state)
 
 
+def new_row(model: type[Row], **given: Any) -> Row:
+    """A row to be written, as the model's constructor makes it, from columns (`tenant_id`) or related rows (`tenant`)."""
+    attributes = {name: given.pop(name) if name in given else default() for name, default in _defaults(model)}
+    row = _stand_in(model, attributes, ModelState())
+    for name, value in given.items():
+        if name not in _related(model):
+            raise TypeError(f"{model.__name__} has no field {name!r}.")
+        setattr(row, name, value)
+    return row
+
+
 def _stand_in(model: type[Row], attributes: Mapping[str, Any], state: ModelState) -> Row:
     """A row of `model`. Without Django's constructor, which asks every field for its default and tells every listener (there are none)."""
     row = model.__new__(model)
@@ -194,6 +205,16 @@ def _asking(text: str, only_if: str) -> str:
 def _written(model: type[Model]) -> tuple[_Way, ...]:
     """All but a key that the database counts up."""
     return tuple(_way_of(field) for field in model._meta.concrete_fields if not field.db_returning)
+
+
+@cache
+def _defaults(model: type[Model]) -> tuple[tuple[str, Callable[[], Any]], ...]:
+    return tuple((field.attname, field.get_default) for field in model._meta.concrete_fields)
+
+
+@cache
+def _related(model: type[Model]) -> frozenset[str]:
+    return frozenset(field.name for field in model._meta.concrete_fields if field.is_relation)
 
 
 @cache

@@ -22,6 +22,7 @@ from gateway.placements import first_day_of, place_all
 from gateway.tags import Tag, split_tag
 from tenants.events import Happening, record_events
 from tenants.models import Tenant
+from tenants.rows import new_row
 
 FIELDS = (
     "program",
@@ -161,7 +162,7 @@ def new_entitlement(
     item: records.Entitlement, *, program_serial: str, account_id: int, born_to: Birth | None
 ) -> Entitlement:
     """The row of what the mirror has not seen before, to be saved by the caller."""
-    row = Entitlement(serial_number=item.serial_number, **_fields_of(item, program_serial, account_id))
+    row = new_row(Entitlement, serial_number=item.serial_number, **_fields_of(item, program_serial, account_id))
     if born_to is None:
         row.description, _ = split_tag(item.description)
     else:

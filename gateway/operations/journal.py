@@ -23,7 +23,7 @@ from tenants.audit import AuditNote, record_audits
 from tenants.context import acting_as, current_request_id
 from tenants.last_words import write_last
 from tenants.models import Tenant
-from tenants.rows import write_together
+from tenants.rows import new_row, write_together
 
 OPEN = (State.PLANNED, State.SENT, State.UNKNOWN)
 # What a sender has for settling, beyond its call; a `sent` row older than both has lost its sender.
@@ -84,7 +84,8 @@ def plan_operation(
 def row_of(actor: Actor, plan: Plan, *, deferred: bool) -> Operation:
     """The journal row of `plan`, to be saved by the caller."""
     now = clock.now()
-    operation = Operation(
+    operation = new_row(
+        Operation,
         kind=plan.kind,
         tenant_id=plan.tenant_id,
         api_user_id=plan.api_user_id,

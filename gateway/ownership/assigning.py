@@ -22,6 +22,7 @@ from tenants.actors import Actor
 from tenants.context import acting_as
 from tenants.models import Tenant
 from tenants.problems import Problem
+from tenants.rows import new_row
 
 TEXT = ("serial_number", "tenant_id", "description", "labels")
 CUT = """
@@ -195,7 +196,8 @@ def first_periods(
 ) -> list[Assignment]:
     """The assignments of what an operation created, to be saved by the caller."""
     return [
-        Assignment(
+        new_row(
+            Assignment,
             tenant=tenant,
             serial_number=serial,
             from_day=from_day,

@@ -13,7 +13,7 @@ from gateway.provisioning.writes.registry import WRITES
 from gateway.tags import make_tag
 from tenants import clock
 from tenants.last_words import Word, write_last
-from tenants.rows import Statement, copy_of
+from tenants.rows import Statement, copy_of, new_row
 
 STILL_PLANNED = "EXISTS (SELECT 1 FROM gateway_operation WHERE id = %s AND state = 'planned')"
 
@@ -93,7 +93,8 @@ def _nothing() -> None:
 
 def _new_attempt(operation: Operation, number: int) -> Attempt:
     tag = make_tag(operation.tenant.slug if operation.tenant else None, operation.id, number)
-    return Attempt(
+    return new_row(
+        Attempt,
         operation=operation,
         tenant_id=operation.tenant_id,
         number=number,
