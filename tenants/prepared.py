@@ -51,11 +51,9 @@ def _run_prepared(parts: Sequence[Part]) -> list[list[Any]]:
 
 def _run_as_known(parts: Sequence[Part]) -> list[list[Any]]:
     known = what_is_known()
-    steps, new = list[Step](), set[bytes]()
+    steps, new, named = list[Step](), set[bytes](), settings.FLEXGATE_PREPARED_STATEMENTS
     for role, statement in parts:
-        text, name = _numbered(statement.text), b""
-        if settings.FLEXGATE_PREPARED_STATEMENTS:
-            name = _name_of(statement.text, role)
+        text, name = _numbered(statement.text), _name_of(statement.text, role) if named else b""
         is_new = bool(name) and name not in known.names and name not in new
         if is_new:
             new.add(name)

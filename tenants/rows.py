@@ -15,12 +15,17 @@ from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Field, ForeignKey, Model
+from django.db.models import DateField, DateTimeField, Field, ForeignKey, Model
 from django.db.models.base import ModelState
 from psycopg.adapt import Transformer
 
 Row = TypeVar("Row", bound=Model)
 AT_ONCE = 1000
+AS_IT_STANDS = {
+    Field.pre_save,
+    DateField.pre_save,
+    DateTimeField.pre_save,
+}  # but for auto_now, what the row holds is what is saved
 AS_THEY_ARE: dict[str, type] = {
     "BigIntegerField": int,
     "BooleanField": bool,
@@ -161,9 +166,13 @@ def _way_of(field: "Field[Any, Any]") -> _Way:
     while isinstance(target, ForeignKey):
         target = target.target_field
     own = AS_THEY_ARE.get(target.get_internal_type())
-    if own is None or type(field).pre_save is not Field.pre_save:
+    if own is None or type(field).pre_save not in AS_IT_STANDS or _sets_itself(field):
         return field.attname, frozenset(), field
     return field.attname, frozenset({own, type(None)}), field
+
+
+def _sets_itself(field: "Field[Any, Any]") -> bool:
+    return isinstance(field, DateField) and (field.auto_now or field.auto_now_add)
 
 
 def change_of(row: Model, *names: str) -> Statement:
