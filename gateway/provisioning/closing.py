@@ -105,7 +105,7 @@ def close_answered(operation: Operation, attempt: Attempt, answer: Answer[Any], 
 
 
 def _close_birth(operation: Operation, attempt: Attempt, answer: Answer[Any], turn: Turn) -> Sent | None:
-    """A creation that made as many as were asked for, which nobody has heard of before: all that `close_answered` does, in two round trips.
+    """A creation that made as many as were asked for, which nobody has heard of before: all that `close_answered` does, in one round trip.
 
     None, and nothing done, where anything is otherwise.
     """

@@ -1,4 +1,4 @@
-"""Storing what nobody has heard of before, as nearly every creation's answer is: no row to compare with, so three round trips do.
+"""Storing what nobody has heard of before, as nearly every creation's answer is: no row to compare with, so one statement for each table does.
 
 What is mirrored, owned, placed or in the ledger already goes the longer way of `writes.storing`.
 """
