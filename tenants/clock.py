@@ -7,4 +7,5 @@ from django.conf import settings
 
 def now() -> datetime:
     """The present instant, aware, in UTC; moved by FLEXGATE_CLOCK_SHIFT seconds, the same in every process (debug only)."""
-    return datetime.now(UTC) + timedelta(seconds=settings.FLEXGATE_CLOCK_SHIFT)
+    shift = settings.FLEXGATE_CLOCK_SHIFT
+    return datetime.now(UTC) + timedelta(seconds=shift) if shift else datetime.now(UTC)

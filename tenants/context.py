@@ -32,15 +32,16 @@ NOBODY: Standing = ("none", "", "", "", "")
 # pg_temp last: a temporary table must never stand before one of ours.
 # `OPEN_FOR`: a process that is stopped in the middle must not hold for ever what others wait for. What is prepared is looked up by a key
 # (tenants.prepared): to find out that its plan does not hang on the values would take PostgreSQL five plans.
-BECOME = """SELECT set_config('role', %s, true), set_config('flexgate.tenants', %s, true),
-    set_config('flexgate.serials', %s, true), set_config('flexgate.configs', %s, true), set_config('flexgate.token', %s, true),
-    set_config('search_path', 'public, pg_temp', true), set_config('idle_in_transaction_session_timeout', %s, true),
-    set_config('plan_cache_mode', %s, true)"""
+STAND = """SELECT set_config('role', %s, true), set_config('flexgate.tenants', %s, true),
+    set_config('flexgate.serials', %s, true), set_config('flexgate.configs', %s, true), set_config('flexgate.token', %s, true)"""
+BECOME = f"""{STAND}, set_config('search_path', 'public, pg_temp', true),
+    set_config('idle_in_transaction_session_timeout', %s, true), set_config('plan_cache_mode', %s, true)"""
 OPEN_FOR = "2min"
 PATIENCE = "2s"  # with a row that somebody else has locked, while others wait for us
 # For what is found by a key alone: functions and triggers would plan by it, too.
 PLANNED_ONCE, PLANNED_AS_EVER = "force_generic_plan", "auto"
-IMPATIENTLY = f"SELECT set_config('lock_timeout', '{PATIENCE}', true)"
+BEGIN_IMPATIENTLY = f"{BECOME}, set_config('lock_timeout', '{PATIENCE}', true)"
+BEGINNINGS = frozenset({STAND, BECOME, BEGIN_IMPATIENTLY})
 HOLDS = "current_setting('flexgate.holds') = 'true'"  # what `write_if` found, for the rest of its transaction
 
 _standing: ContextVar[Standing | None] = ContextVar("flexgate_standing", default=None)
@@ -97,15 +98,17 @@ def ask_together(*questions: Question, by_key: bool = False) -> list[list[Any]]:
 
     What is sent together is one transaction, which ends with it; inside another one the standing is put back after it.
     """
-    asked = list[Word]()
+    plans = PLANNED_ONCE if by_key else PLANNED_AS_EVER
+    asked, answers, standing = list[Word](), list[int](), None
     for question in questions:
-        asked += [
-            _become(_standing_of(question.actor), plans=PLANNED_ONCE if by_key else PLANNED_AS_EVER),
-            Statement(question.statement, question.parameters),
-        ]
+        if standing != (standing := _standing_of(question.actor)):
+            asked.append(_become(standing, plans=plans))
+        answers.append(len(asked))
+        asked.append(Statement(question.statement, question.parameters))
     if connection.in_atomic_block:
         asked.append(_become(_standing.get() or NOBODY))
-    return _send(asked, by_key=by_key)[1 : 2 * len(questions) : 2]
+    found = _send(asked, by_key=by_key)
+    return [found[place] for place in answers]
 
 
 def write_if(
@@ -124,36 +127,45 @@ def write_if(
     """
     if connection.in_atomic_block:
         return None
-    become = _become(_standing_of(actor), plans=PLANNED_ONCE)
+    become = _become(_standing_of(actor), plans=PLANNED_ONCE, begins=BEGIN_IMPATIENTLY)
     condition = Statement(f"SELECT set_config('flexgate.holds', ({holds.text})::text, true)", holds.values)
-    asked = [Statement(IMPATIENTLY, []), become, *locks, condition]
+    asked = [become, *locks, condition]
     if before is not None:
         somebody, told = before
-        asked += [_become(_standing_of(somebody), plans=PLANNED_ONCE), *statements_of(told, only_if=HOLDS), become]
+        asked += [
+            _stand_as(_standing_of(somebody)),
+            *statements_of(told, only_if=HOLDS),
+            _stand_as(_standing_of(actor)),
+        ]
     try:
         found = _send([*asked, *statements_of(words, only_if=HOLDS)], by_key=True)
     except OperationalError as error:
         if isinstance(error.__cause__, (LockNotAvailable, DeadlockDetected)):
             return None
         raise
-    [[it_holds]] = found[2 + len(locks)]
-    return found[2 : 2 + len(locks)] if it_holds == "true" else None
+    [[it_holds]] = found[1 + len(locks)]
+    return list(found[1 : 1 + len(locks)]) if it_holds == "true" else None
 
 
-def _send(words: Sequence[Word], *, by_key: bool) -> list[list[Any]]:
+def _send(words: Sequence[Word], *, by_key: bool) -> Sequence[list[Any]]:
     """The rows that each gave."""
     return run_together(_parts(words), by_key=by_key)
 
 
-def _become(standing: Standing, plans: str = PLANNED_AS_EVER) -> Statement:
-    return Statement(BECOME, [*standing, OPEN_FOR, plans])
+def _become(standing: Standing, plans: str = PLANNED_AS_EVER, begins: str = BECOME) -> Statement:
+    return Statement(begins, [*standing, OPEN_FOR, plans])
+
+
+def _stand_as(standing: Standing) -> Statement:
+    """Somebody else, in a transaction that has begun by `_become`."""
+    return Statement(STAND, standing)
 
 
 def _parts(words: Sequence[Word]) -> list[tuple[str, Statement]]:
     """Each with the role that it is run as: that of the last BECOME."""
     parts, role = [], ""
     for statement in statements_of(words):
-        role = str(statement.values[0]) if statement.text is BECOME else role
+        role = str(statement.values[0]) if statement.text in BEGINNINGS else role
         parts.append((role, statement))
     return parts
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.core.serializers.json import DjangoJSONEncoder
 from jsonschema_rs import Draft202012Validator
 
 from tenants.context import current_request_id
+from tenants.jsonfields import json_text
 from tenants.last_words import write_last
 from tenants.models import Event
 from tenants.rows import new_row
@@ -87,7 +87,7 @@ def record_events(happenings: Sequence[Happening]) -> None:
 def _event_of(happening: Happening) -> Event:
     if happening.name not in _types:
         raise LookupError(f"Event type {happening.name!r} is not registered.")
-    told = json.loads(json.dumps(happening.data, cls=DjangoJSONEncoder))
+    told = json.loads(json_text(happening.data))
     _validators[happening.name].validate(told)
     return new_row(
         Event,

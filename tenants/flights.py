@@ -8,15 +8,17 @@ import select
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import OperationalError
-from psycopg.adapt import PyFormat, Transformer
+from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
+
+from tenants.written import write_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,30 @@ def what_is_known() -> Known:
     return known
 
 
-def fly(steps: Sequence[Step], known: Known) -> list[list[Any]]:
+class Found(Sequence[list[Any]]):
+    """The rows that each statement gave; read when somebody looks at them, which nobody does with most."""
+
+    def __init__(self, results: Sequence[PGresult], adapters: Any) -> None:
+        self._results, self._adapters = results, adapters
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    @overload
+    def __getitem__(self, place: int) -> list[Any]: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[list[Any]]: ...
+    def __getitem__(self, place: int | slice) -> Any:
+        if isinstance(place, slice):
+            return Found(self._results[place], self._adapters)
+        result = self._results[place]
+        if result.status != ExecStatus.TUPLES_OK:
+            return []
+        self._adapters.set_pgresult(result)
+        return self._adapters.load_rows(0, result.ntuples, tuple)
+
+
+def fly(steps: Sequence[Step], known: Known) -> Sequence[list[Any]]:
     """The rows that each statement gave. What flies outside of a transaction is one, and is undone if any of it fails: Django's errors, of
     the first that did. `known` learns what PostgreSQL has prepared since.
     """
@@ -72,7 +97,7 @@ def fly(steps: Sequence[Step], known: Known) -> list[list[Any]]:
             known.driver.close()  # what it is in the middle of is nobody's any more
             raise
         server.exit_pipeline_mode()
-        return [_rows_of(result, known) for result in _read(steps, iter(results), known)[begun:]]
+        return Found(_read(steps, iter(results), known)[begun:], known.adapters)
 
 
 def _tell_and_send(steps: Sequence[Step], known: Known) -> None:
@@ -91,9 +116,9 @@ def _tell_and_send(steps: Sequence[Step], known: Known) -> None:
 
 
 def _send(steps: Sequence[Step], known: Known) -> None:
-    server, dump = known.driver.pgconn, known.adapters.dump_sequence
+    server = known.driver.pgconn
     # Before anything is on its way: a value that can't be sent breaks nothing.
-    values = [dump(step.values, _as_text(len(step.values))) for step in steps]
+    values = [write_values(step.values, known.adapters) for step in steps]
     try:
         server.enter_pipeline_mode()
         for step, dumped in zip(steps, values, strict=True):
@@ -108,11 +133,6 @@ def _send(steps: Sequence[Step], known: Known) -> None:
     except BaseException:
         known.driver.close()
         raise
-
-
-@functools.cache
-def _as_text(number: int) -> list[PyFormat]:
-    return [PyFormat.TEXT] * number
 
 
 def _receive(server: Any) -> Iterator[PGresult]:
@@ -146,14 +166,6 @@ def _read(steps: Sequence[Step], results: Iterator[PGresult], known: Known) -> l
     if failed is not None:
         raise failed
     return given
-
-
-def _rows_of(result: PGresult, known: Known) -> list[Any]:
-    if result.status != ExecStatus.TUPLES_OK:
-        return []
-    known.adapters.set_pgresult(result)
-    rows: list[Any] = known.adapters.load_rows(0, result.ntuples, tuple)
-    return rows
 
 
 def _error_of(result: PGresult) -> Exception | None:

@@ -4,8 +4,10 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import orjson
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
+from psycopg.types.json import Jsonb
 
 
 class ExactDecoder(json.JSONDecoder):
@@ -13,8 +15,18 @@ class ExactDecoder(json.JSONDecoder):
         super().__init__(**(kwargs | {"parse_float": Decimal}))
 
 
+_encoder = DjangoJSONEncoder()
+_AS_DJANGO = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 # One for all: json.loads would build a decoder anew for every value of every row.
 _decode = ExactDecoder().decode
+
+
+def json_text(value: Any) -> str:
+    """`value` as Django's encoder writes it (Decimal as a string), but for spaces. TypeError for what has no place in JSON."""
+    try:
+        return orjson.dumps(value, default=_encoder.default, option=_AS_DJANGO).decode()
+    except TypeError:  # whole numbers beyond 64 bits, keys that are none
+        return json.dumps(value, cls=DjangoJSONEncoder)
 
 
 class ExactJSONField(models.JSONField):
@@ -22,6 +34,10 @@ class ExactJSONField(models.JSONField):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **(kwargs | {"encoder": DjangoJSONEncoder, "decoder": ExactDecoder}))
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
+        written = super().get_db_prep_value(value, connection, prepared)
+        return Jsonb(written.obj, dumps=json_text) if isinstance(written, Jsonb) else written
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
         if value is None:

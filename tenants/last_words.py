@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import connection
 from django.db.models import Model
@@ -16,8 +17,9 @@ Word = Model | Statement
 
 @dataclass(slots=True)
 class LastWords:
-    """`depth` in savepoints, so that what is rolled back says nothing."""
+    """`savepoints` of the connection that were open then, so that what is rolled back says nothing."""
 
+    savepoints: Sequence[Any]
     depth: int
     said: list[Word] = field(default_factory=list)
 
@@ -28,7 +30,8 @@ _open: ContextVar[LastWords | None] = ContextVar("flexgate_last_words", default=
 @contextmanager
 def collect_words() -> Iterator[list[Word]]:
     """What `write_last` is given inside, for the caller to write."""
-    words = LastWords(len(connection.savepoint_ids))
+    savepoints = connection.savepoint_ids
+    words = LastWords(savepoints, len(savepoints))
     token = _open.set(words)
     try:
         yield words.said
@@ -49,7 +52,7 @@ def write_last(words: Sequence[Word]) -> None:
     to that. Within a savepoint of the caller's own they are written at once.
     """
     last = _open.get()
-    if last is not None and len(connection.savepoint_ids) == last.depth:
+    if last is not None and len(last.savepoints) == last.depth:
         last.said += words
     else:
         write_together(words)

@@ -21,7 +21,7 @@ Part = tuple[str, Statement]
 _numbers = count(1)
 
 
-def run_together(parts: Sequence[Part], *, by_key: bool) -> list[list[Any]]:
+def run_together(parts: Sequence[Part], *, by_key: bool) -> Sequence[list[Any]]:
     """The rows that each statement gave, all run in one round trip, which outside of a transaction is one. With each, the role it is run as:
     plans hang on that.
 
@@ -35,7 +35,7 @@ def run_together(parts: Sequence[Part], *, by_key: bool) -> list[list[Any]]:
         raise
 
 
-def _run_prepared(parts: Sequence[Part]) -> list[list[Any]]:
+def _run_prepared(parts: Sequence[Part]) -> Sequence[list[Any]]:
     """Once more where PostgreSQL knows a statement no longer: nothing was done then, and a new connection knows nothing, as we know."""
     try:
         return _run_as_known(parts)
@@ -49,7 +49,7 @@ def _run_prepared(parts: Sequence[Part]) -> list[list[Any]]:
         return _run_as_known(parts)
 
 
-def _run_as_known(parts: Sequence[Part]) -> list[list[Any]]:
+def _run_as_known(parts: Sequence[Part]) -> Sequence[list[Any]]:
     known = what_is_known()
     steps, new, named = list[Step](), set[bytes](), settings.FLEXGATE_PREPARED_STATEMENTS
     for role, statement in parts:

@@ -6,40 +6,21 @@ Only for the few paths that every request or every write goes down. Names, order
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from itertools import groupby, islice
 from typing import Any, TypeVar, cast
-from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import DateField, DateTimeField, Field, ForeignKey, Model
+from django.db.models import ForeignKey, Model
 from django.db.models.base import ModelState
 from psycopg.adapt import Transformer
 
+from tenants.written import Way, prepare_values, way_of
+
 Row = TypeVar("Row", bound=Model)
 AT_ONCE = 1000
-AS_IT_STANDS = {
-    Field.pre_save,
-    DateField.pre_save,
-    DateTimeField.pre_save,
-}  # but for auto_now, what the row holds is what is saved
-AS_THEY_ARE: dict[str, type] = {
-    "BigIntegerField": int,
-    "BooleanField": bool,
-    "CharField": str,
-    "DateField": date,
-    "DateTimeField": datetime,
-    "DecimalField": Decimal,
-    "IntegerField": int,
-    "PositiveIntegerField": int,
-    "PositiveSmallIntegerField": int,
-    "SmallIntegerField": int,
-    "TextField": str,
-    "UUIDField": UUID,
-}
 
 
 @cache
@@ -73,13 +54,21 @@ def copy_of(row: Row) -> Row:
 
 def new_row(model: type[Row], **given: Any) -> Row:
     """A row to be written, as the model's constructor makes it, from columns (`tenant_id`) or related rows (`tenant`)."""
-    attributes = {name: given.pop(name) if name in given else default() for name, default in _defaults(model)}
-    row = _stand_in(model, attributes, ModelState())
-    for name, value in given.items():
-        if name not in _related(model):
-            raise TypeError(f"{model.__name__} has no field {name!r}.")
-        setattr(row, name, value)
-    return row
+    constants, made = _defaults(model)
+    attributes, state = {**constants, **given}, ModelState()
+    for name, default in made:
+        if name not in given:
+            attributes[name] = default()
+    if len(attributes) != len(constants) + len(made):
+        for name in given.keys() - {*constants, *(name for name, _ in made)}:
+            related, value = _related(model).get(name), attributes.pop(name)
+            if related is None:
+                raise TypeError(f"{model.__name__} has no field {name!r}.")
+            attribute, target = related
+            if value is not None:
+                attributes[attribute], state.db = getattr(value, target), DEFAULT_DB_ALIAS
+            state.fields_cache[name] = value
+    return _stand_in(model, attributes, state)
 
 
 def _stand_in(model: type[Row], attributes: Mapping[str, Any], state: ModelState) -> Row:
@@ -142,51 +131,23 @@ def statements_of(words: Iterable[Model | Statement], *, rows_at_once: int = 10,
 
 
 def _values_of(row: Model, database: BaseDatabaseWrapper) -> list[Any]:
-    values = _prepared(row, _written(type(row)), database, adding=True)
+    values = prepare_values(row, _written(type(row)), database, adding=True)
     row._state.adding, row._state.db = False, database.alias
     return values
-
-
-def _prepared(row: Model, ways: "Sequence[_Way]", database: BaseDatabaseWrapper, *, adding: bool) -> list[Any]:
-    """As the fields convert them; most values have the type that PostgreSQL takes already, and to ask the field takes ten times as long."""
-    values = []
-    for name, as_they_are, field in ways:
-        value = getattr(row, name)
-        if type(value) not in as_they_are:
-            value = field.get_db_prep_save(field.pre_save(row, adding), database)
-        values.append(value)
-    return values
-
-
-_Way = tuple[str, frozenset[type], "Field[Any, Any]"]  # attribute, types that its field changes in nothing, the field
-
-
-def _way_of(field: "Field[Any, Any]") -> _Way:
-    target = field
-    while isinstance(target, ForeignKey):
-        target = target.target_field
-    own = AS_THEY_ARE.get(target.get_internal_type())
-    if own is None or type(field).pre_save not in AS_IT_STANDS or _sets_itself(field):
-        return field.attname, frozenset(), field
-    return field.attname, frozenset({own, type(None)}), field
-
-
-def _sets_itself(field: "Field[Any, Any]") -> bool:
-    return isinstance(field, DateField) and (field.auto_now or field.auto_now_add)
 
 
 def change_of(row: Model, *names: str) -> Statement:
     """What writes these attributes of a row that stands in the database."""
     statement, ways = _update(type(row), names)
-    return Statement(statement, [*_prepared(row, ways, connections[DEFAULT_DB_ALIAS], adding=False), row.pk])
+    return Statement(statement, [*prepare_values(row, ways, connections[DEFAULT_DB_ALIAS], adding=False), row.pk])
 
 
 @cache
-def _update(model: type[Model], names: Sequence[str]) -> tuple[str, list[_Way]]:
+def _update(model: type[Model], names: Sequence[str]) -> tuple[str, list[Way]]:
     fields = [field for field in model._meta.concrete_fields if {field.name, field.attname} & set(names)]
     changed = ", ".join(f'"{field.column}" = %s' for field in fields)
     key = model._meta.pk.column
-    return f'UPDATE "{model._meta.db_table}" SET {changed} WHERE "{key}" = %s', [_way_of(field) for field in fields]  # noqa: S608 - names from the models
+    return f'UPDATE "{model._meta.db_table}" SET {changed} WHERE "{key}" = %s', [way_of(field) for field in fields]  # noqa: S608 - names from the models
 
 
 @cache
@@ -211,19 +172,29 @@ def _asking(text: str, only_if: str) -> str:
 
 
 @cache
-def _written(model: type[Model]) -> tuple[_Way, ...]:
+def _written(model: type[Model]) -> tuple[Way, ...]:
     """All but a key that the database counts up."""
-    return tuple(_way_of(field) for field in model._meta.concrete_fields if not field.db_returning)
+    return tuple(way_of(field) for field in model._meta.concrete_fields if not field.db_returning)
 
 
 @cache
-def _defaults(model: type[Model]) -> tuple[tuple[str, Callable[[], Any]], ...]:
-    return tuple((field.attname, field.get_default) for field in model._meta.concrete_fields)
+def _defaults(model: type[Model]) -> tuple[Mapping[str, Any], Sequence[tuple[str, Callable[[], Any]]]]:
+    """Defaults that are the same for every row, and those that are made for each."""
+    constants, made = dict[str, Any](), list[tuple[str, Callable[[], Any]]]()
+    for field in model._meta.concrete_fields:
+        value = None if callable(field.default) else field.get_default()
+        if callable(field.default) or not isinstance(value, str | int | Decimal | None):
+            made.append((field.attname, field.get_default))
+        else:
+            constants[field.attname] = value
+    return constants, made
 
 
 @cache
-def _related(model: type[Model]) -> frozenset[str]:
-    return frozenset(field.name for field in model._meta.concrete_fields if field.is_relation)
+def _related(model: type[Model]) -> Mapping[str, tuple[str, str]]:
+    """By name of a related row: the attribute that names it, and which one of its own that is."""
+    fields = [field for field in model._meta.concrete_fields if isinstance(field, ForeignKey)]
+    return {field.name: (field.attname, field.target_field.attname) for field in fields}
 
 
 @cache

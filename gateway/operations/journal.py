@@ -83,9 +83,12 @@ def plan_operation(
 
 def row_of(actor: Actor, plan: Plan, *, deferred: bool) -> Operation:
     """The journal row of `plan`, to be saved by the caller."""
-    now = clock.now()
+    now, neighbours = clock.now(), dict[str, Any]()
+    if plan.neighbours is not None:
+        neighbours["tenant"], neighbours["api_user"], config = plan.neighbours
     operation = new_row(
         Operation,
+        **neighbours,
         kind=plan.kind,
         tenant_id=plan.tenant_id,
         api_user_id=plan.api_user_id,
@@ -105,7 +108,7 @@ def row_of(actor: Actor, plan: Plan, *, deferred: bool) -> Operation:
         created_at=now,
     )
     if plan.neighbours is not None:
-        operation.tenant, operation.api_user, operation.loaded_config = plan.neighbours
+        operation.loaded_config = config
     return operation
 
 

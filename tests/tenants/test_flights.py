@@ -33,7 +33,7 @@ def table(request: pytest.FixtureRequest, own_database: OwnDatabase, settings: A
 
 
 def run(*statements: Statement) -> list[list[Any]]:
-    return run_together([("flexgate", statement) for statement in statements], by_key=True)
+    return list(run_together([("flexgate", statement) for statement in statements], by_key=True))
 
 
 def note(number: int, text: str | None = None) -> Statement:

@@ -12,7 +12,8 @@ from django.db.models import Field, Model
 
 from gateway.models import Assignment, Attempt, Entitlement, Operation, Placement
 from tenants.models import AuditEntry, Event, Tenant
-from tenants.rows import _way_of, copy_of, new_row
+from tenants.rows import copy_of, new_row
+from tenants.written import way_of
 
 SAMPLES: dict[type, list[Any]] = {
     str: ["", "text", "ä' %s \\"],
@@ -45,7 +46,7 @@ CASES: list[tuple[type[Model], dict[str, Any]]] = [
 
 @pytest.mark.parametrize("field", FIELDS, ids=str)
 def test_what_goes_without_asking_the_field_is_what_the_field_would_send(field: "Field[Any, Any]") -> None:
-    _, plain, _ = _way_of(field)
+    _, plain, _ = way_of(field)
     for kind in plain:
         for value in SAMPLES[kind]:
             sent = field.get_db_prep_save(value, connection)
