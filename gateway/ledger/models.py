@@ -63,6 +63,7 @@ class AccountDay(models.Model):
                 fields=["program_serial", "account_id", "day"], name="one_state_per_account_and_day"
             )
         ]
+        indexes = [models.Index(fields=["day"], name="account_days_by_day")]
 
     def __str__(self) -> str:
         return f"{self.program_serial}/{self.account_id} {self.day} {self.state}"

@@ -64,7 +64,7 @@ class Operation(models.Model):
     kind = models.CharField(max_length=20, choices=Kind.choices)
     state = models.CharField(max_length=10, choices=State.choices, default=State.PLANNED)
     tenant = models.ForeignKey("tenants.Tenant", on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
-    api_user = models.ForeignKey(ApiUser, on_delete=models.PROTECT, related_name="+")
+    api_user = models.ForeignKey(ApiUser, on_delete=models.PROTECT, related_name="+", db_index=False)
     program_serial = models.CharField(max_length=32)
     account_id = models.BigIntegerField()
     config_id = models.BigIntegerField(null=True)
@@ -144,7 +144,10 @@ class Attempt(models.Model):
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     operation = models.ForeignKey(Operation, on_delete=models.PROTECT, related_name="attempts", db_index=False)
-    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+    # The operation's, whose tenant PostgreSQL has looked up.
+    tenant = models.ForeignKey(
+        "tenants.Tenant", on_delete=models.PROTECT, null=True, related_name="+", db_index=False, db_constraint=False
+    )
     number = models.PositiveSmallIntegerField()
     tag = models.CharField(max_length=120, default="", blank=True)
     request = ExactJSONField(default=dict)

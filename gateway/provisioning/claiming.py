@@ -48,21 +48,16 @@ def claim_at_once(operation: Operation, draft: Draft | None) -> Claim | None:
     sent = copy_of(operation)
     sent.state, sent.sent_at, sent.next_check_at = State.SENT, now, now + timedelta(seconds=sent_seconds())
     attempt = _new_attempt(sent, 1)
-    conditions = [
-        share_left(operation.api_user_id, operation.tenant, now),
-        queue_has_room(operation),
-        is_switched_on(operation),
-    ]
+    conditions = [share_left(operation.api_user_id, operation.tenant, now), queue_has_room(operation)]
     words: list[Word] = [attempt]
     if draft is None:
         locks, words = [lock_row(sent)], [Statement(CLAIM, [sent.sent_at, sent.next_check_at, sent.id]), attempt]
-        conditions.append(Statement(STILL_PLANNED, [sent.id]))
+        conditions += [Statement(STILL_PLANNED, [sent.id]), is_switched_on(operation)]
         before, otherwise = None, _nothing
     else:  # nobody sees it as planned: it is journaled as sent
         locks = []
-        conditions.append(is_plannable(operation, draft.fence))
-        if draft.unchanged is not None:
-            conditions.append(draft.unchanged)
+        # What is unchanged was switched on.
+        conditions += [is_plannable(operation, draft.fence), draft.unchanged or is_switched_on(operation)]
         before, otherwise = (draft.actor, [sent if word is operation else word for word in draft.words]), draft.journal
     return Claim(
         locks=locks,

@@ -28,7 +28,7 @@ from gateway.operations import (
 )
 from gateway.provisioning.claiming import settle_failure
 from gateway.provisioning.failures import explain_failure
-from gateway.provisioning.writes.births import is_known, write_births
+from gateway.provisioning.writes.births import may_be_known, write_births
 from gateway.provisioning.writes.registry import WRITES
 from gateway.provisioning.writes.write import NotOurs, Stored, WrongAnswer
 from tenants.context import acting_as, write_if
@@ -120,7 +120,7 @@ def _close_birth(operation: Operation, attempt: Attempt, answer: Answer[Any], tu
     if len(set(serials)) != operation.intent["count"] or len(serials) != operation.intent["count"]:
         return None
     row = copy_of(operation)
-    known, unsettled = is_known(operation, found), is_still_sent(operation, attempt)
+    known, unsettled = may_be_known(operation, found), is_still_sent(operation, attempt)
     with collect_words() as words:
         row.made = write_births(row, found, {config.id: config})
         settle_succeeded(row, serial_numbers=serials, config_id=row.config_id)

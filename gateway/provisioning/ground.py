@@ -26,7 +26,7 @@ from tenants.rows import Statement, columns_of, copy_of, instance_of, width_of
 MOST = 1000
 # As the caller: what its role may see, and the same once more in words (see Config.objects.visible_to).
 SEEN = """
-    SELECT EXISTS (SELECT 1 FROM gateway_configoffer offer WHERE offer.config_id = config.id AND offer.tenant_id = %s), {config}
+    SELECT EXISTS (SELECT 1 FROM gateway_configoffer offer WHERE offer.config_id = config.id AND offer.tenant_id = %s), config.xmin::text, {config}
     FROM gateway_config config WHERE config.id = %s {visible}
 """
 MINE = """ AND (config.tenant_id = ANY(%s::uuid[])
@@ -91,14 +91,15 @@ def find_ground(actor: Actor, config_id: int, *, tenant: Tenant | None) -> Groun
     )
     if not seen or not under:
         raise invalid("/config", UNKNOWN_CONFIG)
-    offered, *columns = seen[0]
+    offered, version, *columns = seen[0]
     config = instance_of(Config, columns)
     serves_alone, versions, fetched_at, is_reached, *columns = under[0]
     width = width_of(Program)
     program = instance_of(Program, columns[:width])
     api_user = instance_of(ApiUser, columns[width:]) if is_reached else None
     read = Read(config, offered, program, api_user, serves_alone, fetched_at, versions)
-    if _is_memorable(actor, tenant):
+    # Two statements, two moments: what was written between them is not what its version says.
+    if versions[0] == version and _is_memorable(actor, tenant):
         _memory.keep((tenant_id, config_id), read)
     return _judge(read, actor, tenant=tenant)
 

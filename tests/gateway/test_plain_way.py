@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,8 +11,21 @@ from django.contrib.auth.models import User
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
+from gateway.days import today
 from gateway.gate import waiting
-from gateway.models import ApiUser, Attempt, Entitlement, Operation, UpstreamCall, UpstreamLane, UpstreamTurn
+from gateway.ledger.fetch import Fetched
+from gateway.ledger.store import store_day
+from gateway.models import (
+    ApiUser,
+    Attempt,
+    Entitlement,
+    LedgerEntry,
+    Operation,
+    PointsFetch,
+    UpstreamCall,
+    UpstreamLane,
+    UpstreamTurn,
+)
 from gateway.provisioning import closing, senders
 from gateway.provisioning.sending import send_operation
 from gateway.reconciliation import reconcile_operations
@@ -22,7 +36,7 @@ from tenants.models import AuditEntry, Event, Tenant
 from tests.databases import OwnDatabase
 from tests.isolation.scene import StaffClient
 from tests.people import SETUP, People, make_client, make_people
-from tests.worlds import SandboxWorld, make_world
+from tests.worlds import ACCOUNT, PROGRAM, SandboxWorld, make_world
 
 SOMEBODY = "01a20eeb-b054-7191-afa2-720607b3c16c"
 
@@ -269,6 +283,43 @@ def test_what_the_ledger_or_the_mirror_knows_already_goes_the_longer_way(
     assert answer.status_code == 201, answer.content
     serial = answer.json()["entitlements"][0]["serial_number"]
     assert people.acme.get(f"entitlements/{serial}").json()["description"] == "mine"
+
+
+def test_points_that_are_stored_already_get_their_owner(
+    people: People, world: SandboxWorld, config: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The day was over and pulled while the answer was on its way; the short way asks only whether any day is stored, the longer one whose."""
+    judge, ways = closing._close_birth, list[bool]()
+
+    def store_first(*arguments: Any) -> Any:
+        serial = world.sandbox.entitlements()[-1]["serialNumber"]
+        with acting_as(SETUP):
+            row = PointsFetch.objects.create(
+                api_user=ApiUser.objects.get(),
+                program_serial=PROGRAM,
+                account_id=ACCOUNT,
+                asked_from=today(),
+                asked_to=today(),
+                purpose="day",
+                sent_at=clock.now(),
+                answered_at=clock.now(),
+                outcome="answered",
+                body=b"",
+            )
+        store_day(Fetched(row, {serial: Decimal("3.5")}), today(), certain=True)
+        with acting_as(SETUP):
+            assert LedgerEntry.objects.get(serial_number=serial).tenant_id is None
+        sent = judge(*arguments)
+        ways.append(sent is not None)
+        return sent
+
+    monkeypatch.setattr(closing, "_close_birth", store_first)
+    answer = create(people, config)
+    assert (answer.status_code, ways) == (201, [False]), answer.content
+    serial = answer.json()["entitlements"][0]["serial_number"]
+    with acting_as(SETUP):
+        entry = LedgerEntry.objects.get(serial_number=serial)
+        assert (entry.tenant_id, entry.points) == (People.tenant("acme").id, Decimal("3.5"))
 
 
 def test_a_connection_that_is_lost_under_way_loses_no_answer(
