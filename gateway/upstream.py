@@ -1,4 +1,4 @@
-"""From an ApiUser row to a ready client behind its gate. The only place that knows httpx settings."""
+"""From an ApiUser row to a ready client behind its gate."""
 
 import threading
 from uuid import UUID
@@ -8,6 +8,7 @@ from django.conf import settings
 
 from gateway.access_tokens import AccessTokens
 from gateway.fortiflex.client import FortiFlexClient
+from gateway.fortiflex.connecting import FreshConnections
 from gateway.gate import Asker, GatedSession, Standing, Turn
 from gateway.models import ApiUser
 
@@ -51,13 +52,9 @@ def install_transport(transport: httpx.BaseTransport | None) -> None:
 
 
 def shared_transport() -> httpx.BaseTransport:
-    """One per process: building one costs 30 ms for its TLS context alone. No proxy variable of the host is looked at: a proxy must not see
-    credentials.
-    """
+    """One per process."""
     global _transport
     with _lock:
         if _transport is None:
-            _transport = httpx.HTTPTransport(
-                trust_env=False, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0)
-            )
+            _transport = FreshConnections()
         return _transport

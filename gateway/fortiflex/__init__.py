@@ -1,1 +1,1 @@
-"""A pure client of Fortinet's FortiFlex API: httpx and the standard library, no Django, no Celery."""
+"""A pure client of Fortinet's FortiFlex API: httpx, httpcore and the standard library, no Django, no Celery."""

@@ -5,15 +5,16 @@ import socket
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import httpx
 
+from gateway.fortiflex.connecting import CONNECT_SECONDS
 from gateway.fortiflex.errors import NotSent, OutcomeUnknown
 from gateway.fortiflex.records import Exchange
 from gateway.fortiflex.watchdog import WATCHDOG
 
-CONNECT_SECONDS = 5.0
 LARGEST_BODY = 64 * 1024 * 1024
 OURS = {"User-Agent": "flexgate", "Accept-Encoding": "gzip, deflate", "Connection": "close"}
 # The request never left: no connection was made, or none was to be had.
@@ -57,19 +58,22 @@ class _Deadline:
                 self._socket.shutdown(socket.SHUT_RDWR)
 
 
+_read_url = lru_cache(maxsize=256)(httpx.URL)  # the same few, again and again
+
+
 def exchange(
     transport: httpx.BaseTransport, url: str, *, path: str, body: bytes, headers: Mapping[str, str], seconds: float
 ) -> tuple[Exchange, httpx.Headers]:
-    """POST `body` on a fresh connection and read the whole answer in at most `seconds`.
+    """POST `body` and read the whole answer in at most `seconds`. `transport` = one with a connection for each request.
 
     By the transport itself: a client above it would add redirects, cookies and proxies, none of which may happen here.
-    NotSent if nothing left this machine; OutcomeUnknown for everything that fails after that. A kept connection is never used: the
-    other side may be closing it this moment, which would make every write's outcome unknown.
+    NotSent if nothing left this machine; OutcomeUnknown for everything that fails after that. A connection that was used before is
+    never used: the other side may be closing it this moment, which would make a write's outcome unknown.
     """
     sent_at, ends_at = datetime.now(UTC), time.monotonic() + seconds
     if seconds <= 0:
         raise NotSent("No time was left to make the call.")
-    timeout = httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds), pool=min(CONNECT_SECONDS, seconds))
+    timeout = httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
     deadline, received, status = _Deadline(ends_at), bytearray(), None
     begun = False  # whether anything of the request can have left
 
@@ -84,7 +88,7 @@ def exchange(
     try:
         request = httpx.Request(
             "POST",
-            url,
+            _read_url(url),
             content=body,
             headers={**OURS, **headers},
             extensions={"timeout": timeout.as_dict(), "trace": watch},

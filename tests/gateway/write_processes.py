@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 from django.db import connection, connections
 
+from gateway.fortiflex.connecting import FreshConnections
+
 LONGEST = 180  # seconds after which a process counts as hanging
 # httpcore's own words for the moments of a request.
 MOMENTS = {
@@ -42,7 +44,7 @@ class MortalTransport(httpx.BaseTransport):
     """The real network, on which the process may die."""
 
     def __init__(self) -> None:
-        self._inner = httpx.HTTPTransport(trust_env=False)
+        self._inner = FreshConnections()
         self._calls = 0
         self.kill: Kill | None = None
 

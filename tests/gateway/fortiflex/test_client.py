@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from gateway.fortiflex import wire
 from gateway.fortiflex.auth import log_in
 from gateway.fortiflex.client import FortiFlexClient
+from gateway.fortiflex.connecting import FreshConnections
 from gateway.fortiflex.days import billing_day_at, days_between, month_bounds, parse_wire_day, parse_wire_time
 from gateway.fortiflex.errors import (
     FortiFlexError,
@@ -275,7 +276,7 @@ def server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
 
 
 def call(url: str, *, seconds: float) -> tuple[FortiFlexError, float]:
-    with httpx.HTTPTransport(trust_env=False) as http:
+    with FreshConnections() as http:
         session = DirectSession(http, f"{url}/api/v1/oauth/token/", "u", "p", call_seconds=seconds)
         started = time.monotonic()
         with pytest.raises(FortiFlexError) as caught:
@@ -336,7 +337,7 @@ def test_a_name_that_takes_longer_to_look_up_than_the_whole_deadline_sends_nothi
             return real(*args, **kwargs)
 
         monkeypatch.setattr(socket, "getaddrinfo", slow)
-        with httpx.HTTPTransport() as http, pytest.raises(NotSent):
+        with FreshConnections() as http, pytest.raises(NotSent):
             exchange(http, f"http://localhost:{port}/x", path="x", body=b"{}", headers={}, seconds=0.3)
         with contextlib.suppress(TimeoutError):
             connection, _ = listening.accept()

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from gateway.fortiflex.client import FortiFlexClient
+from gateway.fortiflex.connecting import FreshConnections
 from gateway.fortiflex.errors import NotDone, OutcomeUnknown, RateLimited
 from gateway.fortiflex.session import DirectSession
 from gateway.sandbox import Sandbox, SandboxServer, serve_sandbox
@@ -22,12 +23,12 @@ def server() -> Iterator[SandboxServer]:
 
 
 @pytest.fixture
-def wire() -> Iterator[httpx.HTTPTransport]:
-    with httpx.HTTPTransport(trust_env=False) as transport:
+def wire() -> Iterator[FreshConnections]:
+    with FreshConnections() as transport:
         yield transport
 
 
-def client_of(server: SandboxServer, wire: httpx.HTTPTransport, *, seconds: float = 5) -> FortiFlexClient:
+def client_of(server: SandboxServer, wire: FreshConnections, *, seconds: float = 5) -> FortiFlexClient:
     session = DirectSession(wire, server.auth_url, "user", "password", call_seconds=seconds)
     return FortiFlexClient(wire, server.api_url, session)
 
@@ -65,7 +66,7 @@ def test_an_answer_leaves_in_one_piece(server: SandboxServer) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_fault_is_real_on_the_socket(server: SandboxServer, wire: httpx.HTTPTransport, kind: Kind) -> None:
+def test_every_fault_is_real_on_the_socket(server: SandboxServer, wire: FreshConnections, kind: Kind) -> None:
     client = client_of(server, wire, seconds=1)
     assert len(client.list_programs().value) == 1
     server.sandbox.plan_fault("programs/list", kind)
@@ -77,7 +78,7 @@ def test_every_fault_is_real_on_the_socket(server: SandboxServer, wire: httpx.HT
 
 @pytest.mark.parametrize(("when", "made"), [("before", 0), ("after", 1)])
 def test_before_and_after_are_about_the_work(
-    server: SandboxServer, wire: httpx.HTTPTransport, when: str, made: int
+    server: SandboxServer, wire: FreshConnections, when: str, made: int
 ) -> None:
     client = client_of(server, wire)
     program = client.list_programs().value[0]
@@ -94,7 +95,7 @@ def test_before_and_after_are_about_the_work(
 
 @pytest.mark.parametrize(("settings", "status"), [({"per_minute": 2}, -10), ({"per_hour": 2}, -11)])
 def test_limits_answer_with_their_own_status(
-    server: SandboxServer, wire: httpx.HTTPTransport, settings: dict[str, int], status: int
+    server: SandboxServer, wire: FreshConnections, settings: dict[str, int], status: int
 ) -> None:
     for name, value in settings.items():
         setattr(server.sandbox.settings, name, value)
@@ -106,7 +107,7 @@ def test_limits_answer_with_their_own_status(
     assert caught.value.status == status
 
 
-def test_too_many_errors_close_the_door(server: SandboxServer, wire: httpx.HTTPTransport) -> None:
+def test_too_many_errors_close_the_door(server: SandboxServer, wire: FreshConnections) -> None:
     server.sandbox.settings.errors_per_hour = 2
     client = client_of(server, wire)
     for _ in range(2):
