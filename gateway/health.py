@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
 
 from tenants import clock
 from tenants.actors import system
@@ -15,11 +16,13 @@ SCHEDULER_BEAT = "scheduler-beat"  # the lease that the every-minute task renews
 SCHEDULER_SILENCE = timedelta(minutes=5)
 
 
+@require_safe
 def answer_alive(request: HttpRequest) -> JsonResponse:
     """GET /healthz: this process answers."""
     return JsonResponse({"status": "ok"})
 
 
+@require_safe
 def answer_ready(request: HttpRequest) -> JsonResponse:
     """GET /readyz: 200 when database, migrations and scheduler are well, else 503; each part is named."""
     parts = {"database": "ok", "migrations": "ok", "scheduler": "ok"}

@@ -344,3 +344,22 @@ def test_the_commands_make_people_and_grant_rights(people: People, monkeypatch: 
     monkeypatch.setattr("sys.stdin", StringIO("short\n"))
     with pytest.raises(CommandError, match="at least 12 characters"):
         run("add_staff_user", "bert")
+
+
+def test_the_documentation_lets_a_signed_in_person_try_a_change(people: People) -> None:
+    """Its script is given the token that belongs to the cookie."""
+    make_user("boss", superuser=True)
+    client, _ = sign_in("boss", strict=True)
+    script = client.get("/api/v1/docs?script=").content.decode()
+    found = re.search(r"X-CSRFTOKEN'?\"?\] = .([A-Za-z0-9]+)", script)
+    assert found, script
+    change = {"slug": "new", "name": "New", "currency": "EUR"}
+    answer = client.post("/api/v1/tenants", change, content_type="application/json", headers={"X-CSRFToken": found[1]})
+    assert answer.status_code == 201, answer.content
+    client.cookies.clear()
+    assert client.get("/api/v1/docs").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_what_answers_without_a_token_takes_nothing(people: People, path: str) -> None:
+    assert Client(enforce_csrf_checks=True).post(path).status_code == 405
