@@ -2,10 +2,12 @@
 
 import ipaddress
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
 
+LONGEST = 100  # characters of an address, with zone and port
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -55,6 +57,11 @@ def _contains(wide: Network, narrow: Network) -> bool:
 
 
 def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    return _parse_short(text) if len(text) <= LONGEST else None
+
+
+@lru_cache(maxsize=1024)
+def _parse_short(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """An address, also with a port as some proxies write it. An IPv4 client on a dual-stack socket is that IPv4 client."""
     bare = text.partition("]")[0].lstrip("[") if text.startswith("[") else text
     if bare.count(":") == 1:

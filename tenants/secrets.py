@@ -22,6 +22,11 @@ def _keyring() -> Keyring:
     return parse_keyring(settings.FLEXGATE_CREDENTIAL_KEYS, name="FLEXGATE_CREDENTIAL_KEYS")
 
 
+@cache
+def _cipher(key: bytes) -> AESGCM:
+    return AESGCM(key)
+
+
 def is_current(cipher: str) -> bool:
     """Whether the newest key wrote it."""
     return cipher.partition(".")[0] == _keyring().newest
@@ -31,7 +36,7 @@ def encrypt_text(text: str, *, bound_to: str) -> str:
     """`keyid.base64(nonce + ciphertext)`. `bound_to` names table, row and column, such as "api_user:<id>:password"."""
     ring = _keyring()
     nonce = os.urandom(NONCE_BYTES)
-    sealed = AESGCM(ring.keys[ring.newest]).encrypt(nonce, text.encode(), f"{ring.newest}:{bound_to}".encode())
+    sealed = _cipher(ring.keys[ring.newest]).encrypt(nonce, text.encode(), f"{ring.newest}:{bound_to}".encode())
     return f"{ring.newest}.{base64.b64encode(nonce + sealed).decode()}"
 
 
@@ -43,7 +48,7 @@ def decrypt_text(cipher: str, *, bound_to: str) -> str:
         raise SecretUnreadable(f"Credential key {key_id!r} is not among FLEXGATE_CREDENTIAL_KEYS.")
     blob = base64.b64decode(encoded)
     try:
-        text = AESGCM(key).decrypt(blob[:NONCE_BYTES], blob[NONCE_BYTES:], f"{key_id}:{bound_to}".encode())
+        text = _cipher(key).decrypt(blob[:NONCE_BYTES], blob[NONCE_BYTES:], f"{key_id}:{bound_to}".encode())
     except InvalidTag as error:
         raise SecretUnreadable(
             f"The secret stored for {bound_to.rpartition(':')[0]} was not written for it."

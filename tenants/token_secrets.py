@@ -1,6 +1,5 @@
 """Token secrets: kept as hashes under numbered peppers. A new pepper is put first; old hashes are renewed as their tokens are used."""
 
-import hashlib
 import hmac
 from functools import cache
 from typing import Any
@@ -44,4 +43,4 @@ def possible_session_hashes(value: str) -> list[bytes]:
 
 
 def _hash(secret: str, *, pepper: str) -> bytes:
-    return hmac.new(peppers().keys[pepper], secret.encode(), hashlib.sha256).digest()
+    return hmac.digest(peppers().keys[pepper], secret.encode(), "sha256")

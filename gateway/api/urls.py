@@ -24,7 +24,18 @@ from gateway.api.estimates import EstimatesView, ProductsView
 from gateway.api.operations import CancelView, OperationsView, OperationView, ResolveView
 from gateway.api.programs import ProgramsView, ProgramView
 
+# In this order they are tried: first what is asked for most.
 urlpatterns = [
+    path("entitlements", EntitlementsView.as_view()),
+    path("entitlements/next-token", NextTokenView.as_view()),
+    path("entitlements/<str:serial>", EntitlementView.as_view()),
+    path("entitlements/<str:serial>/stop", StopView.as_view()),
+    path("entitlements/<str:serial>/reactivate", ReactivateView.as_view()),
+    path("entitlements/<str:serial>/token", RenewTokenView.as_view()),
+    path("entitlements/<str:serial>/transfer", TransferView.as_view()),
+    path("entitlements/<str:serial>/remove", RemoveView.as_view()),
+    path("entitlements/<str:serial>/consumption", EntitlementConsumptionView.as_view()),
+    path("entitlements/<str:serial>/diagnosis", DiagnosisView.as_view()),
     path("api-users", ApiUsersView.as_view()),
     path("api-users/<str:name>", ApiUserView.as_view()),
     path("products", ProductsView.as_view()),
@@ -38,16 +49,6 @@ urlpatterns = [
     path("configs/<int:config_id>/disable", ConfigSwitchView.as_view(enabled=False)),
     path("configs/<int:config_id>/offers", OffersView.as_view()),
     path("configs/<int:config_id>/offers/<slug:slug>", OfferView.as_view()),
-    path("entitlements", EntitlementsView.as_view()),
-    path("entitlements/next-token", NextTokenView.as_view()),
-    path("entitlements/<str:serial>", EntitlementView.as_view()),
-    path("entitlements/<str:serial>/stop", StopView.as_view()),
-    path("entitlements/<str:serial>/reactivate", ReactivateView.as_view()),
-    path("entitlements/<str:serial>/token", RenewTokenView.as_view()),
-    path("entitlements/<str:serial>/transfer", TransferView.as_view()),
-    path("entitlements/<str:serial>/remove", RemoveView.as_view()),
-    path("entitlements/<str:serial>/consumption", EntitlementConsumptionView.as_view()),
-    path("entitlements/<str:serial>/diagnosis", DiagnosisView.as_view()),
     path("assignments", AssignmentsView.as_view()),
     path("assignments/import", AssignmentImportView.as_view()),
     path("assignments/proposals", ProposalsView.as_view()),
