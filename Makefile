@@ -28,7 +28,7 @@ demo: install
 
 test: install gates
 	@echo "== tests"
-	FLEXGATE_DEBUG=1 "$(BIN)/python" -m pytest -n 2 -q -m "not soak" --ignore tests/benchmarks
+	FLEXGATE_DEBUG=1 "$(BIN)/python" -m pytest -n 2 --dist loadgroup -q -m "not soak" --ignore tests/benchmarks
 
 gates: install
 	@echo "== format"

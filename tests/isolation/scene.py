@@ -6,25 +6,24 @@ Acme's serial was initech's until 20 August 2026; globex is the stranger. Nothin
 import copy
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-import pytest
+import httpx
 from django.contrib.auth.models import User
 from django.db import transaction
 
 from billing.statements import issue_statements
 from gateway import upstream
 from gateway.reconciliation import reconcile_operations
-from gateway.sandbox import SandboxTransport
+from gateway.sandbox import Sandbox, SandboxTransport
 from tenants.access import RIGHTS, grant_right
 from tenants.actors import AUTHENTICATOR
 from tenants.context import acting_as
 from tenants.directory import create_tenant
 from tenants.sealing import seal_audit, seal_events
-from tests import databases
 from tests.billing.test_golden_month import live_august, price
 from tests.gateway.ledger.scenes import give, noon_of, pull
 from tests.people import SETUP, TAX, ApiClient, People, make_client, make_people
@@ -55,6 +54,20 @@ class StaffClient(ApiClient):
             self._client.force_login(user, backend="tenants.staff.StaffBackend")
 
 
+class CopiedWhenCalled(SandboxTransport):
+    """`before` = the sandbox as it was before the first call; most requests never get as far, and a copy takes longer than they do."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(sandbox)
+        self.before = sandbox
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self.before is self._sandbox:
+            lock = self._sandbox._state.lock
+            self.before = copy.deepcopy(self._sandbox, {id(lock): lock})  # a lock has no copy
+        return super().handle_request(request)
+
+
 @dataclass(slots=True)
 class Scene:
     """`ids` are acme's, by what the table of rules calls them; `marks` are texts that nobody but acme and the operator may ever read."""
@@ -68,37 +81,19 @@ class Scene:
     @contextmanager
     def undone(self) -> Iterator[None]:
         """Whatever happens in here has not happened afterwards, upstream included."""
-        sandbox = self.world.sandbox
-        before = copy.deepcopy(sandbox, {id(sandbox._state.lock): sandbox._state.lock})  # a lock has no copy
+        network = CopiedWhenCalled(self.world.sandbox)
+        upstream.install_transport(network)
         with transaction.atomic():
             yield
             transaction.set_rollback(True)
-        object.__setattr__(self.world, "sandbox", before)
-        upstream.install_transport(SandboxTransport(before))
+        object.__setattr__(self.world, "sandbox", network.before)
+        upstream.install_transport(SandboxTransport(network.before))
 
     def ask(self, who: str, method: str, path: str, body: Any = None, **headers: str) -> Any:
         with self.undone():
             answer = self.who[who].send(method, path, body, **headers)
             answer.calls = len(self.world.sandbox.calls)
         return answer
-
-
-@pytest.fixture(scope="module")
-def scene(django_db_setup: None, django_db_blocker: Any) -> Iterator[Scene]:
-    with ExitStack() as stack:
-        stack.enter_context(django_db_blocker.unblock())
-        stack.enter_context(databases.own_database())
-        built = build_scene()
-        stack.enter_context(noon_of(TODAY))
-        upstream.install_transport(SandboxTransport(built.world.sandbox))
-        yield built
-
-
-@pytest.fixture(autouse=True)
-def keep_transport(request: pytest.FixtureRequest) -> None:
-    """The suite's own clean-up takes the transport away after every test; this world lasts for the module."""
-    built: Scene = request.getfixturevalue("scene")
-    upstream.install_transport(SandboxTransport(built.world.sandbox))
 
 
 def build_scene() -> Scene:

@@ -14,13 +14,12 @@ from gateway.models import Operation
 from tenants.context import acting_as
 from tenants.models import AuditEntry
 from tests.gateway.dropin.clients import API, FlexClient, login_body
-from tests.isolation.scene import Scene, keep_transport, scene, text_of
+from tests.isolation.scene import Scene, text_of
 from tests.isolation.test_matrix import fill
 from tests.isolation.test_replay import never_was
 from tests.people import SETUP
 from tests.worlds import ACCOUNT, PROGRAM
 
-__all__ = ["keep_transport", "scene"]
 WHO = ("wrong_scope", "read_only", "narrowed", "other", "past_owner", "owner")
 MEANING = {
     "200": None,

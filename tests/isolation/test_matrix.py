@@ -12,10 +12,9 @@ from tenants.api import ApiView
 from tenants.context import acting_as
 from tenants.models import AuditEntry
 from tests.isolation.rules import CODES, MAY_SEE_ACME, OPEN, RULES, WHO, Rule
-from tests.isolation.scene import Scene, keep_transport, scene, text_of
+from tests.isolation.scene import Scene, text_of
 from tests.people import SETUP
 
-__all__ = ["keep_transport", "scene"]
 DROPIN = {str(route.pattern) for route in urlpatterns}
 CHANGES_NOTHING = {"estimates", "entitlements/next-token", "assignment-rules/dry-run"}  # POST for their bodies alone
 

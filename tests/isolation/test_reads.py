@@ -5,10 +5,8 @@ import pytest
 
 from gateway import upstream
 from tests.isolation.rules import RULES, WHO, Rule
-from tests.isolation.scene import Scene, keep_transport, scene
+from tests.isolation.scene import Scene
 from tests.isolation.test_matrix import fill
-
-__all__ = ["keep_transport", "scene"]
 
 
 class NoNetwork(httpx.BaseTransport):

@@ -19,10 +19,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from tests.isolation.rules import RULES
-from tests.isolation.scene import Scene, keep_transport, scene, text_of
+from tests.isolation.scene import Scene, text_of
 from tests.isolation.test_matrix import fill
 
-__all__ = ["keep_transport", "scene"]
 UUID_FORM = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
 A_DATE = re.compile(r"\d{4}-\d\d(-\d\d)?")
 NOT_ITS_OWN = frozenset({"next", "previous", "at", "created_at", "seen_at", "issued_at", "hash", "previous_hash"})
