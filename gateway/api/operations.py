@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from gateway.api.preferences import OperationSerializer
 from gateway.models import Operation
-from gateway.operations import cancel_operation, describe_operation, find_operation, find_positions
+from gateway.operations import cancel_operation, describe_operation, describe_operations, find_operation
 from gateway.resolving import resolve_operation
 from tenants.api import ApiView
 from tenants.api.base import PageParameters
@@ -51,14 +51,14 @@ class OperationsView(ApiView):
     def get(self, request: Request) -> Response:
         query = self.read_query(OperationFilterSerializer, paged=True)
         rows = Operation.objects.visible_to(self.actor).select_related("tenant").filter(**query)
-        positions: dict[UUID, int] = {}
+        shown: dict[UUID, dict[str, Any]] = {}
         return Response(
             self.page(
                 rows,
                 keys=("id",),
                 descending=True,
-                prepare=lambda page: positions.update(find_positions(page)),
-                render=lambda row: describe_operation(row, self.actor, positions),
+                prepare=lambda page: shown.update(describe_operations(page, self.actor)),
+                render=lambda row: shown[row.id],
             )
         )
 

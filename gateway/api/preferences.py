@@ -53,6 +53,11 @@ class OperationSerializer(serializers.Serializer[Any]):
     points_per_day = NumberTextField(allow_null=True)
     request_id = serializers.CharField()
     position = serializers.IntegerField(allow_null=True, help_text="among your own writes in the queue; 1 = your next")
+    follows = serializers.UUIDField(allow_null=True, help_text="the operation that this one came after by itself")
+    followed_by = serializers.UUIDField(
+        allow_null=True,
+        help_text="the operation that came after this one by itself, known as soon as this one is settled; of several the last",
+    )
 
 
 class AcceptedSerializer(serializers.Serializer[Any]):

@@ -34,6 +34,7 @@ from gateway.operations.readers import HELD, hold_readers
 from gateway.operations.reading import (
     cancel_operation,
     describe_operation,
+    describe_operations,
     find_operation,
     find_positions,
     seconds_until_sent,
@@ -80,6 +81,7 @@ __all__ = [
     "claim_planned",
     "close_attempt",
     "describe_operation",
+    "describe_operations",
     "digest_token",
     "end_planned_where_switched_off",
     "find_open_creations",

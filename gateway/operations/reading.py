@@ -1,6 +1,6 @@
 """Operations as people meet them: found, shown, cancelled."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from django.db.models.functions import RowNumber
 
 from gateway.gate import expected_seconds
 from gateway.models import ApiUser, Operation
+from gateway.operations.links import NO_LINKS, Links, find_links
 from gateway.operations.settling import FIRST_LOOK_SECONDS, JOURNAL, State, settle_failed
 from gateway.operations.traces import brings_the_tag
 from tenants import clock
@@ -62,11 +63,18 @@ def seconds_until_sent(operation: Operation) -> int:
         return expected_seconds(ApiUser.objects.get(pk=operation.api_user_id), own)
 
 
-def describe_operation(
-    operation: Operation, actor: Actor, positions: Mapping[UUID, int] | None = None
-) -> dict[str, Any]:
-    """An operation as the API shows it. FortiFlex's own text is for the operator. `positions` = found for a whole page already."""
-    positions = find_positions([operation]) if positions is None else positions
+def describe_operation(operation: Operation, actor: Actor) -> dict[str, Any]:
+    """An operation as the API shows it. FortiFlex's own text is for the operator."""
+    return describe_operations([operation], actor)[operation.id]
+
+
+def describe_operations(operations: Sequence[Operation], actor: Actor) -> dict[UUID, dict[str, Any]]:
+    """Each as `describe_operation` does, by id. At most two questions for a whole page: places in the queue, and what came before and after."""
+    positions, links = find_positions(operations), find_links(actor, operations)
+    return {row.id: _describe(row, actor, positions.get(row.id), links.get(row.id, NO_LINKS)) for row in operations}
+
+
+def _describe(operation: Operation, actor: Actor, position: int | None, links: Links) -> dict[str, Any]:
     error = None
     if operation.error is not None:
         error = {"code": operation.error["code"], "detail": operation.error["detail"]}
@@ -85,7 +93,9 @@ def describe_operation(
         "error": error,
         "points_per_day": operation.points_per_day,
         "request_id": operation.request_id,
-        "position": positions.get(operation.id),
+        "position": position,
+        "follows": links.follows,
+        "followed_by": links.followed_by,
     }
 
 

@@ -171,7 +171,11 @@ def restore_end(operation: Operation, *, config_id: int | None, end_day: date) -
             account_id=operation.account_id,
             config_id=config_id,
             serial_numbers=operation.serial_numbers,
-            intent={"end_day": remembered.isoformat(), "because": f"reactivated by {operation.id}"},
+            intent={
+                "end_day": remembered.isoformat(),
+                "because": f"reactivated by {operation.id}",
+                "follows": str(operation.id),
+            },
         )
     ]
 

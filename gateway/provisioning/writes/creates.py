@@ -128,7 +128,11 @@ def describe_later(operation: Operation, serial: str) -> Plan:
         account_id=operation.account_id,
         config_id=operation.config_id,
         serial_numbers=[serial],
-        intent={"description": operation.intent["description"], "because": f"{CREATED_BY}{operation.id}"},
+        intent={
+            "description": operation.intent["description"],
+            "because": f"{CREATED_BY}{operation.id}",
+            "follows": str(operation.id),
+        },
     )
 
 
