@@ -31,7 +31,7 @@ def resolve_operation(
     `entitlements` = all that a creation made, as the person found out: they become its tenant's, and fewer than were asked for are a
     creation done in part. `config` = which one the creation of a
     config made: it becomes its tenant's, and what was asked for together with it follows, as if its answer had come. Problem `invalid`
-    for what the mirror does not know or somebody owns.
+    for what the mirror does not know, what somebody owns, and what stands elsewhere than this operation puts it.
     """
     with acting_as(actor):
         find_operation(actor, operation_id)

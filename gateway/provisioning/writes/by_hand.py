@@ -1,6 +1,6 @@
 """What a person found out about a write whose outcome nobody could tell: these entitlements or this config are its; what follows it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 
 from gateway.config_names import join_suffix
@@ -16,21 +16,22 @@ from gateway.provisioning.writes.write import Stored
 from tenants import clock
 from tenants.problems import Problem, invalid
 
+UNKNOWN_OR_SOMEBODYS = "Nobody's in the mirror: sync first, or it is somebody's."
+ELSEWHERE = (
+    "It stands in another program or under another configuration than what this operation makes: assign it instead."
+)
+
 
 def adopt_by_hand(operation: Operation, serials: Sequence[str], *, done: bool) -> None:
-    """Give mirrored serials that nobody owns to the operation's tenant, from the day it was sent. Inside a context of the gateway."""
+    """Give mirrored serials that nobody owns to the operation's tenant, from the day it was sent. Inside a context of the gateway.
+
+    Problem `invalid` names each that stands elsewhere, is somebody's or is not mirrored yet.
+    """
     if not done or operation.kind not in CREATIONS:
         raise invalid("/entitlements", "Only a creation that was done can have made entitlements.")
-    known = set(Entitlement.objects.filter(serial_number__in=serials).values_list("serial_number", flat=True))
-    owned = set(Assignment.objects.filter(serial_number__in=serials).values_list("serial_number", flat=True))
     gone = set(gone_devices(operation, serials))
-    errors = [
-        {"pointer": f"/entitlements/{index}", "detail": "Nobody's in the mirror: sync first, or it is somebody's."}
-        for index, serial in enumerate(serials)
-        if serial not in known or serial in owned - gone
-    ]
-    if errors:
-        raise Problem("invalid", "Name entitlements that are mirrored and that nobody ever owned.", errors=errors)
+    if errors := _why_not_made(operation, serials, gone=gone):
+        raise Problem("invalid", "Name entitlements that this can have made: mirrored, and nobody's.", errors=errors)
     if gone:
         end_ownership(JOURNAL, serials=sorted(gone), on=billing_day_at(operation.sent_at or clock.now()))
         # It is there, as the person says: that it had been another's and had vanished is no news for who has it now.
@@ -49,6 +50,25 @@ def adopt_by_hand(operation: Operation, serials: Sequence[str], *, done: bool) -
     if operation.kind == Operation.Kind.CREATE_HARDWARE:  # its creation took no description
         for serial in serials:
             plan_operation(JOURNAL, describe_later(operation, serial), deferred=True)
+
+
+def _why_not_made(operation: Operation, serials: Sequence[str], *, gone: Collection[str]) -> list[dict[str, str]]:
+    """An error for each that the operation can't have made. Where a device stood that is `gone` says nothing about this time."""
+    rows = Entitlement.objects.filter(serial_number__in=serials)
+    places = {serial: place for serial, *place in rows.values_list("serial_number", "program_id", "config_id")}
+    owned = set(
+        Assignment.objects.filter(serial_number__in=serials).values_list("serial_number", flat=True)
+    ).difference(gone)
+    errors = []
+    for index, serial in enumerate(serials):
+        if serial not in places or serial in owned:
+            detail = UNKNOWN_OR_SOMEBODYS
+        elif serial not in gone and places[serial] != [operation.program_serial, operation.config_id]:
+            detail = ELSEWHERE
+        else:
+            continue
+        errors.append({"pointer": f"/entitlements/{index}", "detail": detail})
+    return errors
 
 
 def finish_by_hand(operation: Operation) -> Stored:

@@ -1,11 +1,14 @@
 """A person says which config an unknown creation made: it becomes its tenant's, and what was asked for together with it follows."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 
-from gateway.models import Config, Operation
+from gateway.models import Assignment, Config, Entitlement, Operation, Program
 from gateway.provisioning.draining import drain_queue
+from tenants import clock
 from tenants.context import acting_as
 from tests.gateway.ledger.scenes import give
 from tests.people import SETUP, People
@@ -140,3 +143,57 @@ def test_what_a_person_found_in_part_is_a_creation_done_in_part(people: People, 
     told = people.acme.get(f"operations/{operation}").json()
     assert (told["state"], told["error"]["code"], told["entitlements"]) == ("failed", "partly_created", found)
     assert people.acme.get(f"entitlements/{found[0]}").status_code == 200
+
+
+def test_a_creation_made_nothing_in_another_program_or_under_another_config(
+    people: People, world: SandboxWorld
+) -> None:
+    people.operator.post(f"configs/{world.config_id}/offers", {"tenant": "acme"})
+    world.sandbox.plan_fault("entitlements/vm/create", "cut", when="before")
+    operation = people.acme.post("entitlements", {"config": world.config_id}).json()["operation"]["id"]
+    other_config = world.add_config("another", ENT_4)
+    [made], [under_another], [moved] = (
+        world.sandbox.create_vm(config) for config in (world.config_id, other_config, world.config_id)
+    )
+    world.sync()
+    with acting_as(SETUP):
+        other = Program.objects.create(serial_number="ELAVMS0000000002", account_id=ACCOUNT)
+        Entitlement.objects.filter(serial_number=moved).update(program=other)
+    path, told = f"operations/{operation}/resolve", []
+    for serials in ([made, under_another], [moved], ["FGVMMLTM99999999"]):
+        refused = people.operator.post(path, REASON | {"entitlements": serials})
+        assert (refused.status_code, refused.json()["code"]) == (400, "invalid")
+        told += [(error["pointer"], error["detail"]) for error in refused.json()["errors"]]
+    elsewhere = (
+        "It stands in another program or under another configuration than what this operation makes: assign it instead."
+    )
+    assert told == [
+        ("/entitlements/1", elsewhere),
+        ("/entitlements/0", elsewhere),
+        ("/entitlements/0", "Nobody's in the mirror: sync first, or it is somebody's."),
+    ]
+    with acting_as(SETUP):
+        assert Operation.objects.get(id=operation).state == "unknown"
+        assert not Assignment.objects.filter(serial_number__in=[made, under_another, moved]).exists()
+    assert people.operator.post(path, REASON | {"entitlements": [made]}).json()["entitlements"] == [made]
+
+
+def test_a_device_that_fortiflex_had_let_go_stands_where_it_stood_before(people: People, world: SandboxWorld) -> None:
+    """What the mirror says of its place is from its owner before."""
+    old, new = (
+        world.add_config(name, [(27, "FGT60F"), (28, "FGHWUTP"), (29, "NONE")], product_type_id=101)
+        for name in ("old", "new")
+    )
+    world.sync()
+    for slug, config in (("globex", old), ("acme", new)):
+        people.operator.post(f"configs/{config}/offers", {"tenant": slug})
+    device = "FGT60FTK20000001"
+    assert people.globex.post("entitlements", {"config": old, "serial_numbers": [device]}).status_code == 201
+    people.globex.post(f"entitlements/{device}/remove")
+    with time_machine.travel(clock.now() + timedelta(days=2), tick=True):
+        world.sandbox.plan_fault("entitlements/hardware/create", "cut", when="before")
+        answer = people.acme.post("entitlements", {"config": new, "serial_numbers": [device]})
+        operation = answer.json()["operation"]["id"]
+        settled = people.operator.post(f"operations/{operation}/resolve", REASON | {"entitlements": [device]})
+        assert (settled.status_code, settled.json()["state"]) == (200, "succeeded")
+        assert people.acme.get(f"entitlements/{device}").json()["config"] == new
