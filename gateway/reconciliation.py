@@ -20,6 +20,7 @@ from gateway.models import Attempt, Operation
 from gateway.operations import (
     JOURNAL,
     add_evidence,
+    end_planned_of_suspended,
     end_planned_where_switched_off,
     follows_by_itself,
     lock_unsettled,
@@ -77,6 +78,7 @@ def reconcile_operations(
     """
     ensure_flipped()
     end_planned_where_switched_off()
+    end_planned_of_suspended()
     report = ReconcileReport()
     for api_user in api_users_with_a_queue() if drain else ():
         for operation_id in drain_queue(api_user, seconds=DRAIN_SECONDS):

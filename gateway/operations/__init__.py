@@ -50,6 +50,7 @@ from gateway.operations.settling import (
     tell_operation,
 )
 from gateway.operations.stumbling import put_off
+from gateway.operations.suspension import SUSPENDED, end_planned_of_suspended, is_the_tenants_own_wish
 from gateway.operations.traces import (
     CREATED_BY,
     followed_by,
@@ -71,6 +72,7 @@ __all__ = [
     "JOURNAL",
     "LICENCE_TOKEN",
     "OPEN",
+    "SUSPENDED",
     "SWITCHED_OFF",
     "TRY_AGAIN_CODES",
     "OpenCreations",
@@ -83,6 +85,7 @@ __all__ = [
     "describe_operation",
     "describe_operations",
     "digest_token",
+    "end_planned_of_suspended",
     "end_planned_where_switched_off",
     "find_open_creations",
     "find_operation",
@@ -92,6 +95,7 @@ __all__ = [
     "follows_by_itself",
     "hold_readers",
     "is_still_sent",
+    "is_the_tenants_own_wish",
     "leads_on",
     "leave_to_worker",
     "lock_planned",

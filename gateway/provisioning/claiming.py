@@ -8,7 +8,7 @@ from gateway.models import Attempt, Operation
 from gateway.operations import CLAIM, State, claim_planned, lock_row, sent_seconds, settle_failed
 from gateway.provisioning.drafts import Draft
 from gateway.provisioning.failures import Failure
-from gateway.provisioning.standing import is_plannable, is_switched_on, queue_has_room, why_unsendable
+from gateway.provisioning.standing import is_not_suspended, is_plannable, is_switched_on, queue_has_room, why_unsendable
 from gateway.provisioning.writes.registry import WRITES
 from gateway.tags import make_tag
 from tenants import clock
@@ -52,7 +52,7 @@ def claim_at_once(operation: Operation, draft: Draft | None) -> Claim | None:
     words: list[Word] = [attempt]
     if draft is None:
         locks, words = [lock_row(sent)], [Statement(CLAIM, [sent.sent_at, sent.next_check_at, sent.id]), attempt]
-        conditions += [Statement(STILL_PLANNED, [sent.id]), is_switched_on(operation)]
+        conditions += [Statement(STILL_PLANNED, [sent.id]), is_switched_on(operation), is_not_suspended(operation)]
         before, otherwise = None, _nothing
     else:  # nobody sees it as planned: it is journaled as sent
         locks = []

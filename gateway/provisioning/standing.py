@@ -5,12 +5,24 @@ from datetime import date
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models.expressions import RawSQL
 
 from gateway.days import today
 from gateway.gate import count_withheld, expected_seconds, seconds_without_errors
 from gateway.gate.limits import HOUR
 from gateway.models import ApiUser, Assignment, Config, Entitlement, Operation, Program
-from gateway.operations import CONFIG_CHANGES, CREATIONS, HELD, JOURNAL, OPEN, SWITCHED_OFF, Plan, serials_led_to
+from gateway.operations import (
+    CONFIG_CHANGES,
+    CREATIONS,
+    HELD,
+    JOURNAL,
+    OPEN,
+    SUSPENDED,
+    SWITCHED_OFF,
+    Plan,
+    is_the_tenants_own_wish,
+    serials_led_to,
+)
 from gateway.provisioning.checks import check_end_date
 from gateway.provisioning.failures import NO_SECOND, NOT_AVAILABLE, Failure
 from gateway.provisioning.guards import guard_program
@@ -44,6 +56,7 @@ QUEUE_HAS_ROOM = """(
     SELECT count(*) FILTER (WHERE tenant_id IS NOT DISTINCT FROM %s::uuid) < %s AND count(*) < %s
     FROM gateway_operation WHERE api_user_id = %s AND state = 'planned' AND NOT background)
 """
+IS_SUSPENDED = "EXISTS (SELECT 1 FROM tenants_tenant WHERE id = %s AND status = 'suspended')"
 HARDWARE = "hardware serials"  # the lease whose row's lock orders registrations over all API users
 
 
@@ -101,10 +114,19 @@ def is_switched_on(operation: Operation) -> Statement:
     return Statement("EXISTS (SELECT 1 FROM gateway_apiuser WHERE id = %s AND enabled)", [operation.api_user_id])
 
 
+def is_not_suspended(operation: Operation) -> Statement:
+    """An expression: whether its tenant may still ask. If not, `why_unsendable` finds out who asked."""
+    return Statement(f"NOT {IS_SUSPENDED}", [operation.tenant_id])
+
+
 def why_unsendable(operation: Operation) -> Failure | None:
     """What ends `operation` unsent; None = send it. In the transaction that claimed it, so that a hand-over waits or is seen."""
-    if not ApiUser.objects.filter(id=operation.api_user_id, enabled=True).exists():
+    api_user = ApiUser.objects.filter(id=operation.api_user_id, enabled=True)
+    suspended = api_user.values_list(RawSQL(IS_SUSPENDED, [operation.tenant_id]), flat=True).first()  # noqa: S611 - a constant
+    if suspended is None:
         return Failure("upstream_unavailable", SWITCHED_OFF)
+    if suspended and is_the_tenants_own_wish(operation):
+        return Failure("not_available", SUSPENDED)
     limits = operation.tenant.limits if operation.tenant else {}
     wait = seconds_without_errors(operation.api_user_id, operation.tenant_id, limits)
     if wait and not operation.background and not {"because", "follows"} & set(operation.intent):
