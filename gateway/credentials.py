@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from django.db import IntegrityError
+
 from gateway.access_tokens import AccessTokens, forget_token
 from gateway.fortiflex.auth import AccessToken, log_in
 from gateway.fortiflex.errors import LoginRefused, NotDone
@@ -15,6 +17,7 @@ from tenants import ids
 from tenants.actors import Actor
 from tenants.audit import record_audit
 from tenants.context import acting_as
+from tenants.idempotency import IdempotencyKey, Made, find_made, make_once, row_of
 from tenants.models import Tenant
 from tenants.problems import Problem, invalid
 from tenants.secrets import SecretUnreadable, decrypt_text, encrypt_text, is_current
@@ -22,6 +25,8 @@ from tenants.secrets import SecretUnreadable, decrypt_text, encrypt_text, is_cur
 DEFAULT_API_URL = "https://support.fortinet.com/ES/api/fortiflex/v2"
 DEFAULT_AUTH_URL = "https://customerapiauth.fortinet.com/api/v1/oauth/token/"
 PROOF_WAIT = 15.0
+PLAIN = ("username", "api_url", "auth_url", "per_minute", "per_hour", "errors_per_hour", "enabled", "tags_follow")
+NAME_TAKEN = "An API user of that name exists; change it with PATCH."
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -45,49 +50,65 @@ class ApiUserFields:
         return f"ApiUserFields(username={self.username!r})"
 
 
-def save_api_user(actor: Actor, *, name: str, fields: ApiUserFields) -> tuple[ApiUser, bool]:
-    """Create or update the API user called `name`; (row, created). Nothing is stored that FortiFlex does not let in.
+def add_api_user(actor: Actor, *, name: str, fields: ApiUserFields, key: IdempotencyKey | None = None) -> Made[ApiUser]:
+    """A new API user, once for each `key`. Nothing is stored that FortiFlex does not let in.
 
-    Problem `invalid` names the field. A changed URL or user name needs the password again: else a stored password could be sent elsewhere.
+    Problem `invalid` names the field; `state_conflict` if the name is taken.
+    """
+    rows = row_of(ApiUser.objects.select_related("tenant"))
+    with acting_as(actor):
+        is_taken = ApiUser.objects.filter(name=name).exists()
+        # Looked at after the name: if this key took it a moment ago, that is seen. And before the login, which ends the live token.
+        earlier = find_made(actor, key, subject=rows)
+    if earlier is not None:
+        return earlier
+    if is_taken:
+        raise Problem("state_conflict", NAME_TAKEN)
+    row = ApiUser(id=ids.new_id(), name=name, api_url=DEFAULT_API_URL, auth_url=DEFAULT_AUTH_URL)
+    _apply(row, fields)
+    if not (fields.username and fields.password):
+        raise invalid("/password", "A new API user needs its username and password.")
+    token = _prove(row, fields.password)
+    made = make_once(actor, key, lambda: _store_new(actor, row), subject=rows)
+    if not made.replayed:
+        _begin_anew(row, token)
+    return made
+
+
+def save_api_user(actor: Actor, *, name: str, fields: ApiUserFields) -> tuple[ApiUser, bool]:
+    """Create or update the API user called `name`; (row, created). Problems as in `add_api_user`.
+
+    A changed URL or user name needs the password again: else a stored password could be sent elsewhere.
     """
     with acting_as(actor):
         row = ApiUser.objects.select_related("tenant").filter(name=name).first()
-    created = row is None
-    row = row or ApiUser(id=ids.new_id(), name=name, api_url=DEFAULT_API_URL, auth_url=DEFAULT_AUTH_URL)
-    before = None if created else describe_api_user(row)
-    moved = _apply(row, fields)
-    if created and not (fields.username and fields.password):
-        raise invalid("/password", "A new API user needs its username and password.")
-    if moved and not created and fields.password is None:
+    if row is None:
+        return add_api_user(actor, name=name, fields=fields).thing, True
+    before = describe_api_user(row)
+    if _apply(row, fields) and fields.password is None:
         raise invalid("/password", "Enter the password again: it would be sent to another URL or for another user.")
-    given = _names_of(fields)
     if fields.password is None:
-        _store(actor, row, before, given, changed_password=False)
-    elif created:
-        token = _prove(row, fields.password)
-        _store(actor, row, before, given, changed_password=True)
-        _begin_anew(row, token)
-    else:
-        # The login ends the live token, so nobody may be under way with it.
-        try:
-            with take_turn(
-                row, Asker(Standing.PEOPLE), wait_seconds=PROOF_WAIT, call_seconds=30, writes=False, logs_in=True
-            ) as turn:
-                if turn is not None:
-                    turn.record(CallRecord("oauth/token", "login", False, None, 0))
-                token = _prove(row, fields.password)
-                _store(actor, row, before, given, changed_password=True)
-                _begin_anew(row, token)
-        except GateClosed as closed:
-            detail = "This API user is in the middle of a call, so its credentials can't be proven. Try again."
-            raise Problem("upstream_busy", detail, headers={"Retry-After": str(closed.seconds)}) from None
-    return row, created
+        _store(actor, row, before, _names_of(fields), changed_password=False)
+        return row, False
+    # The login ends the live token, so nobody may be under way with it.
+    try:
+        with take_turn(
+            row, Asker(Standing.PEOPLE), wait_seconds=PROOF_WAIT, call_seconds=30, writes=False, logs_in=True
+        ) as turn:
+            if turn is not None:
+                turn.record(CallRecord("oauth/token", "login", False, None, 0))
+            token = _prove(row, fields.password)
+            _store(actor, row, before, _names_of(fields), changed_password=True)
+            _begin_anew(row, token)
+    except GateClosed as closed:
+        detail = "This API user is in the middle of a call, so its credentials can't be proven. Try again."
+        raise Problem("upstream_busy", detail, headers={"Retry-After": str(closed.seconds)}) from None
+    return row, False
 
 
 def _names_of(fields: ApiUserFields) -> list[str]:
     """The columns that an operator's entry is about."""
-    names = ("username", "api_url", "auth_url", "per_minute", "per_hour", "errors_per_hour", "enabled", "tags_follow")
-    given = [name for name in names if getattr(fields, name, None) is not None]
+    given = [name for name in PLAIN if getattr(fields, name, None) is not None]
     given += ["password_encrypted"] if fields.password is not None else []
     return given + (["tenant"] if fields.tenant is not None or fields.serves_everybody else [])
 
@@ -95,6 +116,17 @@ def _names_of(fields: ApiUserFields) -> list[str]:
 def _begin_anew(row: ApiUser, token: AccessToken) -> None:
     forget_token(row)
     AccessTokens(shared_transport()).keep(row, token)
+
+
+def _store_new(actor: Actor, row: ApiUser) -> ApiUser:
+    try:
+        _store(actor, row, None, [], changed_password=True)
+    except IntegrityError as error:
+        if "gateway_apiuser_name" not in str(error):
+            raise
+        # Somebody else took it while this one logged in.
+        raise Problem("state_conflict", NAME_TAKEN) from error
+    return row
 
 
 def _store(
@@ -161,19 +193,8 @@ def _renew(counts: dict[str, int], cipher: str, bound_to: str) -> str | None:
 
 def describe_api_user(row: ApiUser) -> dict[str, object]:
     """An API user as audit and API show it: no secret in it."""
-    names = (
-        "name",
-        "username",
-        "api_url",
-        "auth_url",
-        "per_minute",
-        "per_hour",
-        "errors_per_hour",
-        "enabled",
-        "tags_follow",
-        "created_at",
-    )
-    return {name: getattr(row, name) for name in names} | {"tenant": row.tenant.slug if row.tenant else None}
+    shown = {name: getattr(row, name) for name in ("name", *PLAIN, "created_at")}
+    return shown | {"tenant": row.tenant.slug if row.tenant else None}
 
 
 def _apply(row: ApiUser, fields: ApiUserFields) -> bool:

@@ -19,6 +19,7 @@ from gateway.tag_following import follow_tags
 from tenants import ids
 from tenants.actors import system
 from tenants.context import acting_as, with_request_id
+from tenants.idempotency import forget_old_keys
 from tenants.leases import forget_old_leases, lease_for, take_lease
 from tenants.rate_limits import forget_full_buckets
 from tenants.sealing import seal_audit, seal_events, tell_heads
@@ -125,13 +126,14 @@ def tell_audit_heads() -> None:
 
 @shared_task
 def forget_calls() -> None:
-    """Daily: what only served the limits, and sessions and locks that have run out."""
+    """Daily: what only served the limits, and sessions, locks and idempotency keys that have run out."""
     forget_old_calls()
     with acting_as(WORKER):
         forget_full_buckets()
         forget_old_leases(prefix=TURN_LEASE)
     SessionStore.clear_expired()
     forget_old_sessions()
+    forget_old_keys()
 
 
 def _enabled_api_users(**more: bool) -> list[str]:

@@ -7,10 +7,17 @@ from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.utils import OpenApiParameter
 
+from tenants.idempotency import LONGEST_KEY, REPLAYED
 from tenants.problems import PROBLEM_TYPE, STATUS_BY_CODE
 
 IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description="the ETag you read; 412 if it is another one now"
+)
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+    OpenApiParameter.HEADER,
+    description="one key, one creation, for 30 days; 422 if it comes with another path or body",
 )
 
 
@@ -77,6 +84,13 @@ EVERYWHERE = ("400", "401", "403", "404", "405", "406", "413", "429", "500")
 ON_WRITES = ("409", "415", "502", "503")
 BY_HEADER = {"If-Match": "412", "Idempotency-Key": "422"}
 TAG = {"ETag": {"schema": {"type": "string"}, "description": "for If-None-Match, and for If-Match of a change"}}
+REPLAY = {
+    name: {
+        "schema": {"type": "string", "enum": [value]},
+        "description": "an earlier request with the same key asked for this",
+    }
+    for name, value in REPLAYED.items()
+}
 IF_NONE_MATCH = {
     "in": "header",
     "name": "If-None-Match",
@@ -94,6 +108,7 @@ def complete_description(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             _describe_problems(method, operation)
             if method == "get":
                 _describe_tags(operation)
+            _describe_replays(operation)
             for name in _names_within(operation.get("requestBody", {}), schemas):
                 schemas[name]["additionalProperties"] = False
     return result
@@ -113,6 +128,13 @@ def _describe_tags(operation: dict[str, Any]) -> None:
         answer["headers"] = TAG
         operation["responses"]["304"] = {"description": "Not modified", "headers": TAG}
         operation.setdefault("parameters", []).append(IF_NONE_MATCH)
+
+
+def _describe_replays(operation: dict[str, Any]) -> None:
+    if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ())):
+        for status, answer in operation["responses"].items():
+            if status.startswith("2"):
+                answer["headers"] = REPLAY
 
 
 def _names_within(part: Any, schemas: Mapping[str, Any]) -> Iterator[str]:

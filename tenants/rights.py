@@ -50,6 +50,14 @@ def register_tables() -> None:
     for table in ("tenants_auditseal", "tenants_eventposition", "tenants_audithead"):
         register_table(table, tenant="SELECT", operator=APPEND, tenant_rule=owned_by())
     register_table("tenants_unsealed", operator="SELECT, DELETE")  # written by a trigger
+    # Written with what the key made, by whoever made it; forgotten by the gateway. A narrowed token finds the keys that itself used.
+    register_table(
+        "tenants_usedkey",
+        tenant=APPEND,
+        operator="SELECT, INSERT, DELETE",
+        tenant_rule=owned_by(),
+        narrowed=f"asked_with = {ASKING_ID}",
+    )
     register_table("tenants_lease", operator=EVERYTHING)
     register_table("tenants_ratebucket", operator="SELECT, DELETE", auth=EVERYTHING)
     _register_sign_in()

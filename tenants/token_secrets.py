@@ -42,5 +42,15 @@ def possible_session_hashes(value: str) -> list[bytes]:
     return [_hash(f"session:{value}", pepper=pepper) for pepper in peppers().keys]
 
 
+def hash_request(fingerprint: str) -> bytes:
+    """The keyed hash by which a request's fingerprint is kept: its body may hold a password, and a plain hash could be tried out."""
+    return _hash(f"request:{fingerprint}", pepper=peppers().newest)
+
+
+def possible_request_hashes(fingerprint: str) -> list[bytes]:
+    """Every hash by which `fingerprint` may be kept: one per pepper."""
+    return [_hash(f"request:{fingerprint}", pepper=pepper) for pepper in peppers().keys]
+
+
 def _hash(secret: str, *, pepper: str) -> bytes:
     return hmac.digest(peppers().keys[pepper], secret.encode(), "sha256")

@@ -14,6 +14,8 @@ from tenants.api.base import PageParameters
 from tenants.api.fields import StrictCharField, StrictDecimalField
 from tenants.context import acting_as
 from tenants.directory import resolve_tenant
+from tenants.idempotency import make_once, row_of
+from tenants.openapi import IDEMPOTENCY_KEY
 
 
 class RateCreateSerializer(serializers.Serializer[Any]):
@@ -50,6 +52,7 @@ class PricePlansView(ApiView):
 
     @extend_schema(
         operation_id="set_price_plan",
+        parameters=[IDEMPOTENCY_KEY],
         request=RateCreateSerializer,
         responses={201: RateSerializer},
         summary="Set a rate",
@@ -58,5 +61,10 @@ class PricePlansView(ApiView):
         body = self.read_body(RateCreateSerializer)
         with acting_as(self.actor):
             tenant = resolve_tenant(self.actor, body.pop("tenant"))
-            rate = set_rate(self.actor, tenant=tenant, **body)
-            return Response(describe_rate(rate), status=201)
+            made = make_once(
+                self.actor,
+                self.read_key(),
+                lambda: set_rate(self.actor, tenant=tenant, **body),
+                subject=row_of(Rate.objects.select_related("tenant")),
+            )
+            return self.answer_made(made, describe_rate(made.thing))

@@ -7,15 +7,22 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from gateway.credentials import DEFAULT_API_URL, DEFAULT_AUTH_URL, ApiUserFields, describe_api_user, save_api_user
+from gateway.credentials import (
+    DEFAULT_API_URL,
+    DEFAULT_AUTH_URL,
+    ApiUserFields,
+    add_api_user,
+    describe_api_user,
+    save_api_user,
+)
 from gateway.models import ApiUser
 from tenants.api import ApiView
 from tenants.api.base import PageParameters
 from tenants.api.fields import StrictBooleanField, StrictCharField, StrictIntegerField
 from tenants.context import acting_as
 from tenants.directory import resolve_tenant
-from tenants.openapi import IF_MATCH
-from tenants.problems import Problem, not_found
+from tenants.openapi import IDEMPOTENCY_KEY, IF_MATCH
+from tenants.problems import not_found
 
 EVERYBODY = frozenset({"GET", "POST", "PATCH"})
 
@@ -77,18 +84,16 @@ class ApiUsersView(ApiView):
 
     @extend_schema(
         operation_id="add_api_user",
+        parameters=[IDEMPOTENCY_KEY],
         request=ApiUserCreateSerializer,
         responses={201: ApiUserSerializer},
         summary="Add an API user",
     )
     def post(self, request: Request) -> Response:
         body = self.read_body(ApiUserCreateSerializer)
-        with acting_as(self.actor):
-            if ApiUser.objects.filter(name=body["name"]).exists():
-                raise Problem("state_conflict", "An API user of that name exists; change it with PATCH.")
         name = body.pop("name")
-        row, _ = save_api_user(self.actor, name=name, fields=_fields(self, body))
-        return Response(describe_api_user(row), status=201, headers={"Location": f"/api/v1/api-users/{name}"})
+        made = add_api_user(self.actor, name=name, fields=_fields(self, body), key=self.read_key())
+        return self.answer_made(made, describe_api_user(made.thing), location=f"/api/v1/api-users/{name}")
 
 
 class ApiUserView(ApiView):

@@ -24,7 +24,8 @@ from tenants.api import ApiView
 from tenants.api.base import PageParameters
 from tenants.api.fields import StrictBooleanField, StrictCharField, StrictIntegerField
 from tenants.context import acting_as
-from tenants.openapi import IF_MATCH
+from tenants.idempotency import make_once, row_of
+from tenants.openapi import IDEMPOTENCY_KEY, IF_MATCH
 
 SCOPE = "assignments:write"
 LONGEST_PRIORITY = 1_000_000
@@ -139,13 +140,16 @@ class AssignmentRulesView(ApiView):
 
     @extend_schema(
         operation_id="create_assignment_rule",
+        parameters=[IDEMPOTENCY_KEY],
         request=AssignmentRuleCreateSerializer,
         responses={201: AssignmentRuleSerializer},
         summary="Enter a rule; it assigns nothing before rules are applied",
     )
     def post(self, request: Request) -> Response:
-        rule = create_rule(self.actor, fields=self.read_body(AssignmentRuleCreateSerializer))
-        return Response(describe_rule(rule), status=201, headers={"Location": f"/api/v1/assignment-rules/{rule.id}"})
+        body = self.read_body(AssignmentRuleCreateSerializer)
+        rules = row_of(AssignmentRule.objects.select_related("tenant"))
+        made = make_once(self.actor, self.read_key(), lambda: create_rule(self.actor, fields=body), subject=rules)
+        return self.answer_made(made, describe_rule(made.thing), location=f"/api/v1/assignment-rules/{made.thing.id}")
 
 
 class AssignmentRuleView(ApiView):

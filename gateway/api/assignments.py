@@ -9,12 +9,14 @@ from rest_framework.response import Response
 
 from gateway.adoption import read_proposals
 from gateway.models import Assignment
-from gateway.ownership import assign_serials
+from gateway.ownership import assign_serials, find_periods
 from tenants.api import ApiView
 from tenants.api.base import PageParameters
 from tenants.api.fields import StrictCharField
 from tenants.context import acting_as
 from tenants.directory import resolve_tenant
+from tenants.idempotency import Subject, make_once
+from tenants.openapi import IDEMPOTENCY_KEY
 
 
 class AssignmentCreateSerializer(serializers.Serializer[Any]):
@@ -83,6 +85,7 @@ class AssignmentsView(ApiView):
 
     @extend_schema(
         operation_id="assign_serials",
+        parameters=[IDEMPOTENCY_KEY],
         request=AssignmentCreateSerializer,
         responses={201: AssignedSerializer},
         summary="Assign or hand over serials, all or nothing, in force at once",
@@ -90,9 +93,15 @@ class AssignmentsView(ApiView):
     def post(self, request: Request) -> Response:
         body = self.read_body(AssignmentCreateSerializer)
         with acting_as(self.actor):
-            tenant = resolve_tenant(self.actor, body["tenant"])
-            made = assign_serials(self.actor, serials=body["serials"], tenant=tenant, from_day=body["from_day"])
-        return Response({"assignments": [render_assignment(row) for row in made]}, status=201)
+            wish = body | {"tenant": resolve_tenant(self.actor, body["tenant"])}
+            made = make_once(
+                self.actor,
+                self.read_key(),
+                lambda: assign_serials(self.actor, **wish),
+                # Who repeats it late must not take back what somebody decided since: it is told what still stands of it.
+                subject=Subject("assignments", lambda rows: body["from_day"], lambda _: find_periods(**wish)),
+            )
+        return self.answer_made(made, {"assignments": [render_assignment(row) for row in made.thing]})
 
 
 class ProposalsView(ApiView):

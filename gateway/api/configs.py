@@ -9,7 +9,6 @@ from rest_framework.response import Response
 
 from gateway.api.parameters import ParameterSerializer
 from gateway.api.preferences import (
-    IDEMPOTENCY_KEY,
     PREFER,
     AcceptedSerializer,
     OperationSerializer,
@@ -21,14 +20,14 @@ from gateway.models import Config, ConfigOffer
 from gateway.operations import describe_operation
 from gateway.provisioning.checks import find_config, tenant_of_request
 from gateway.provisioning.configs import create_config, switch_config, update_config
-from gateway.provisioning.idempotency import Outcome, read_key
+from gateway.provisioning.idempotency import Outcome
 from gateway.provisioning.offers import offer_config, withdraw_offer
 from tenants.actors import Actor
 from tenants.api import ApiView
 from tenants.api.base import PageParameters
 from tenants.api.fields import NumberTextField, StrictCharField, StrictIntegerField
 from tenants.context import acting_as
-from tenants.openapi import IF_MATCH
+from tenants.openapi import IDEMPOTENCY_KEY, IF_MATCH
 from tenants.problems import invalid
 
 
@@ -106,7 +105,7 @@ class ConfigsView(ApiView):
     )
     def post(self, request: Request) -> Response:
         body = self.read_body(ConfigCreateSerializer)
-        key = read_key(self.actor, request.headers.get("Idempotency-Key"), path=request.path, body=request.data)
+        key = self.read_key()
         tenant = tenant_of_request(self.actor, body)
         body.pop("tenant", None)
         manner = read_manner(request, key=key)

@@ -20,7 +20,6 @@ from gateway.api.entitlement_bodies import (
     TransferSerializer,
 )
 from gateway.api.preferences import (
-    IDEMPOTENCY_KEY,
     PREFER,
     AcceptedSerializer,
     answer_unfinished,
@@ -31,7 +30,7 @@ from gateway.entitlement_list import find_entitlements, read_entitlements, show_
 from gateway.operations import describe_operation
 from gateway.provisioning.checks import find_entitlement, tenant_of_request
 from gateway.provisioning.create import Wish, create_entitlements
-from gateway.provisioning.idempotency import Outcome, read_key
+from gateway.provisioning.idempotency import Outcome
 from gateway.provisioning.licence import find_next_token, renew_token
 from gateway.provisioning.moves import remove_hardware, transfer_entitlements
 from gateway.provisioning.switch import reactivate_entitlement, stop_entitlement
@@ -39,7 +38,7 @@ from gateway.provisioning.update import update_entitlement
 from tenants.api import ApiView
 from tenants.api.base import PageParameters
 from tenants.context import acting_as
-from tenants.openapi import IF_MATCH
+from tenants.openapi import IDEMPOTENCY_KEY, IF_MATCH
 from tenants.problems import invalid, not_found
 
 
@@ -71,7 +70,7 @@ class EntitlementsView(ApiView):
     )
     def post(self, request: Request) -> Response:
         body = self.read_body(EntitlementCreateSerializer)
-        key = read_key(self.actor, request.headers.get("Idempotency-Key"), path=request.path, body=request.data)
+        key = self.read_key()
         tenant = tenant_of_request(self.actor, body)
         body.pop("tenant", None)
         if "serial_numbers" in body:
@@ -190,7 +189,7 @@ class TransferView(ApiView):
     )
     def post(self, request: Request, serial: str) -> Response:
         body = self.read_body(TransferSerializer)
-        key = read_key(self.actor, request.headers.get("Idempotency-Key"), path=request.path, body=request.data)
+        key = self.read_key()
         manner = read_manner(request, key=key)
         outcome = transfer_entitlements(
             self.actor,

@@ -10,11 +10,12 @@ from rest_framework.response import Response
 from gateway.models import Operation
 from gateway.operations import describe_operation, seconds_until_sent
 from gateway.provisioning.failures import as_problem
-from gateway.provisioning.idempotency import LONGEST_KEY, Outcome
-from gateway.provisioning.manner import LONGEST_WAIT, IdempotencyKey, Manner
+from gateway.provisioning.idempotency import Outcome
+from gateway.provisioning.manner import LONGEST_WAIT, Manner
 from gateway.wake import wake_drain
 from tenants.actors import Actor
 from tenants.api.fields import NumberTextField
+from tenants.idempotency import REPLAYED, IdempotencyKey
 
 State = Operation.State
 PREFER = OpenApiParameter(
@@ -22,12 +23,6 @@ PREFER = OpenApiParameter(
     str,
     OpenApiParameter.HEADER,
     description="respond-async: 202 at once, the worker sends it; wait=N: 202 after N seconds (20 unless named)",
-)
-IDEMPOTENCY_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
-    OpenApiParameter.HEADER,
-    description="one key, one operation, for 30 days; 422 if it comes with another body",
 )
 
 
@@ -83,7 +78,7 @@ def read_manner(request: Request, *, key: IdempotencyKey | None = None) -> Manne
 def answer_unfinished(outcome: Outcome, actor: Actor) -> Response | None:
     """202 for what is not settled, the problem for what failed; None where it succeeded and the caller shows what came of it."""
     operation = outcome.operation
-    headers = {"Idempotent-Replayed": "true"} if outcome.replayed else {}
+    headers = replay_headers(outcome)
     described = {"operation": describe_operation(operation, actor)}
     if operation.state in {State.PLANNED, State.SENT, State.UNKNOWN}:
         if operation.state == State.PLANNED:
@@ -99,4 +94,4 @@ def answer_unfinished(outcome: Outcome, actor: Actor) -> Response | None:
 
 
 def replay_headers(outcome: Outcome) -> dict[str, str]:
-    return {"Idempotent-Replayed": "true"} if outcome.replayed else {}
+    return dict(REPLAYED) if outcome.replayed else {}

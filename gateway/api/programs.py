@@ -9,10 +9,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from gateway.by_hand import ProgramFields, enter_program
-from gateway.program_list import find_programs, show_program
+from gateway.models import Program
+from gateway.program_list import find_programs
 from tenants.api import ApiView
 from tenants.api.base import PageParameters
 from tenants.api.fields import NumberTextField, StrictCharField, StrictIntegerField
+from tenants.context import acting_as
+from tenants.idempotency import make_once, row_of
+from tenants.openapi import IDEMPOTENCY_KEY
 from tenants.problems import not_found
 
 
@@ -61,6 +65,7 @@ class ProgramsView(ApiView):
 
     @extend_schema(
         operation_id="enter_program",
+        parameters=[IDEMPOTENCY_KEY],
         request=ProgramEntrySerializer,
         responses={201: ProgramSerializer},
         summary="Enter a program that FortiFlex does not list",
@@ -74,9 +79,11 @@ class ProgramsView(ApiView):
             start_day=body.get("start_date"),
             end_day=body.get("end_date"),
         )
-        program = enter_program(self.actor, fields)
-        location = f"/api/v1/programs/{program.serial_number}"
-        return Response(show_program(program), status=201, headers={"Location": location})
+        programs = row_of(Program.objects.all())
+        made = make_once(self.actor, self.read_key(), lambda: enter_program(self.actor, fields), subject=programs)
+        with acting_as(self.actor):
+            [shown] = find_programs(self.actor, serial=made.thing.pk)
+        return self.answer_made(made, shown, location=f"/api/v1/programs/{made.thing.pk}")
 
 
 class ProgramView(ApiView):

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connection
+from django.db.models import Q
 
 from gateway.days import today
 from gateway.ledger.attribution import attribute, attribute_each
@@ -48,6 +49,13 @@ def assign_serials(
         ]
         raise Problem("invalid", str(error), errors=errors) from None
     return [step.assignment for step in steps if step.assignment is not None]
+
+
+def find_periods(*, serials: Collection[str], tenant: Tenant | None, from_day: date) -> list[Assignment]:
+    """What says today that `tenant` owns these serials on that day; fewer where that was changed. Inside an open `acting_as`."""
+    covering = Q(until_day__isnull=True) | Q(until_day__gt=from_day)
+    rows = Assignment.objects.filter(covering, serial_number__in=serials, tenant=tenant, from_day__lte=from_day)
+    return list(rows.select_related("tenant").order_by("serial_number"))
 
 
 def assign_each(actor: Actor, changes: Iterable[Change]) -> list[Step]:

@@ -1,12 +1,7 @@
-"""Idempotency keys: one key, one operation, for 30 days. The row that the caller asked for is the memory; no answer is cached."""
+"""Idempotency keys of operations (tenants.idempotency): the row that the caller asked for is the memory; no answer is cached."""
 
-import hashlib
-import json
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
 
 from django.db import IntegrityError, transaction
 
@@ -23,17 +18,14 @@ from gateway.operations import (
 )
 from gateway.provisioning.closing import read_operation
 from gateway.provisioning.drafts import Draft
-from gateway.provisioning.manner import AS_USUAL, IdempotencyKey, Manner
+from gateway.provisioning.manner import AS_USUAL, Manner
 from gateway.provisioning.senders import send_within
 from gateway.provisioning.standing import refuse_unplannable
 from tenants import clock
-from tenants.actors import Actor, ActorKind
+from tenants.actors import Actor
 from tenants.context import acting_as
+from tenants.idempotency import KEPT, USED_OTHERWISE, IdempotencyKey
 from tenants.problems import Problem
-
-LONGEST_KEY = 255
-KEPT = timedelta(days=30)
-USED_OTHERWISE = "This Idempotency-Key was used for another request. Use a new one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +34,6 @@ class Outcome:
 
     operation: Operation
     replayed: bool = False
-
-
-def read_key(actor: Actor, text: str | None, *, path: str, body: Any) -> IdempotencyKey | None:
-    """The key of a request. Problem `invalid` for an empty or overlong one."""
-    if text is None:
-        return None
-    if not 1 <= len(text) <= LONGEST_KEY:
-        detail = f"Idempotency-Key takes 1 to {LONGEST_KEY} characters."
-        raise Problem("invalid", detail, errors=[{"pointer": "Idempotency-Key", "detail": detail}])
-    # A person's keys are their own: one that a tenant's token also used must not lead to the tenant's operation.
-    asker = "operator" if actor.sees_every_tenant else actor.name if actor.kind is ActorKind.STAFF else "tenant"
-    stored = hashlib.sha256(f"{asker}:{text}".encode()).hexdigest()
-    return IdempotencyKey(stored, hashlib.sha256(path.encode() + b"\n" + _canonical(body)).hexdigest())
 
 
 def find_earlier(actor: Actor, key: IdempotencyKey | None) -> Operation | None:
@@ -132,7 +111,3 @@ def replay_of(earlier: Operation | None) -> Outcome | None:
     if earlier is None or may_try_again(_last_of(Outcome(earlier)).operation):
         return None
     return carry_out(Outcome(earlier, replayed=True), AS_USUAL)
-
-
-def _canonical(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, sort_keys=True, default=str).encode()

@@ -3,19 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from tenants.idempotency import IdempotencyKey
 from tenants.problems import Problem
 from tenants.rows import Statement
 
 WAIT_SECONDS = 20.0  # what a synchronous request waits before it becomes a 202
 LONGEST_WAIT = 50.0  # below the time-outs of usual proxies
-
-
-@dataclass(frozen=True, slots=True)
-class IdempotencyKey:
-    """`stored` is a digest: the operator's keys and a tenant's own never meet. `fingerprint` tells whether the body is the same."""
-
-    stored: str
-    fingerprint: str
 
 
 class Fence(Protocol):

@@ -18,6 +18,7 @@ from tenants.api.known_fields import parameters_of, serializer_with_fields, unkn
 from tenants.authentication import not_authenticated
 from tenants.bodies import MOST_NAMED, dump_json
 from tenants.context import acting_as
+from tenants.idempotency import REPLAYED, IdempotencyKey, Made, read_key
 from tenants.pages import DEFAULT_LIMIT, MAX_LIMIT, Fetch, PageRequest, read_page, read_page_by
 from tenants.problems import Problem, invalid
 from tenants.refusals import record_refusal
@@ -109,6 +110,16 @@ class ApiView(APIView):
             )
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)
+
+    def read_key(self) -> IdempotencyKey | None:
+        """The request's Idempotency-Key, bound to who asks, the path and the body. Problem `invalid`."""
+        request = self.request
+        return read_key(self.actor, request.headers.get("Idempotency-Key"), path=request.path, body=request.data)
+
+    def answer_made(self, made: Made[Any], shown: Any, *, location: str = "") -> Response:
+        """201 with what was made, by this request or by an earlier one with the same key."""
+        headers = {"Location": location} if location else {}
+        return Response(shown, status=201, headers=headers | (REPLAYED if made.replayed else {}))
 
     def read_query(
         self, serializer_class: type[serializers.Serializer[Any]] | None = None, *, paged: bool = False

@@ -12,8 +12,9 @@ from tenants.api.base import ApiView, PageParameters
 from tenants.api.fields import StrictBooleanField, StrictCharField, StrictDecimalField, StrictIntegerField
 from tenants.context import acting_as
 from tenants.directory import create_tenant, describe_tenant, find_tenant, update_tenant
+from tenants.idempotency import make_once, row_of
 from tenants.models import Tenant
-from tenants.openapi import IF_MATCH
+from tenants.openapi import IDEMPOTENCY_KEY, IF_MATCH
 from tenants.problems import invalid
 
 
@@ -102,13 +103,20 @@ class TenantsView(ApiView):
 
     @extend_schema(
         operation_id="create_tenant",
+        parameters=[IDEMPOTENCY_KEY],
         request=TenantCreateSerializer,
         responses={201: TenantSerializer},
         summary="Create a tenant",
     )
     def post(self, request: Request) -> Response:
-        tenant = create_tenant(self.actor, **self.read_body(TenantCreateSerializer))
-        return Response(describe_tenant(tenant), status=201, headers={"Location": f"/api/v1/tenants/{tenant.slug}"})
+        body = self.read_body(TenantCreateSerializer)
+        made = make_once(
+            self.actor,
+            self.read_key(),
+            lambda: create_tenant(self.actor, **body),
+            subject=row_of(Tenant.objects.visible_to(self.actor)),
+        )
+        return self.answer_made(made, describe_tenant(made.thing), location=f"/api/v1/tenants/{made.thing.slug}")
 
 
 class TenantView(ApiView):

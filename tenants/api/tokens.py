@@ -1,6 +1,6 @@
 """A tenant's tokens over REST. The secret is in the 201 and nowhere else."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,9 @@ from tenants.api.fields import NetworkField, StrictCharField, StrictIntegerField
 from tenants.context import acting_as
 from tenants.directory import find_tenant
 from tenants.discretion import OPERATOR, is_hidden, own_names
-from tenants.models import Token, TokenReach
+from tenants.idempotency import Subject, make_once
+from tenants.models import Tenant, Token, TokenReach
+from tenants.openapi import IDEMPOTENCY_KEY
 from tenants.problems import not_found
 from tenants.tokens import IssuedToken, issue_token, revoke_all_tokens, revoke_token, rotate_token
 
@@ -63,8 +65,10 @@ class TokenSerializer(serializers.Serializer[Any]):
 
 
 class NewTokenSerializer(TokenSerializer):
-    secret = serializers.CharField(help_text="The drop-in API's password; shown this once.")
-    token = serializers.CharField(help_text="The bearer token; shown this once.")
+    secret = serializers.CharField(
+        allow_null=True, help_text="The drop-in API's password; shown once, null in a replay."
+    )
+    token = serializers.CharField(allow_null=True, help_text="The bearer token; shown once, null in a replay.")
 
 
 class RevokedSerializer(serializers.Serializer[Any]):
@@ -132,6 +136,7 @@ class TokensView(ApiView):
 
     @extend_schema(
         operation_id="create_token",
+        parameters=[IDEMPOTENCY_KEY],
         request=TokenCreateSerializer,
         responses={201: NewTokenSerializer},
         summary="Issue a token",
@@ -139,10 +144,8 @@ class TokensView(ApiView):
     def post(self, request: Request, slug: str) -> Response:
         with acting_as(self.actor):
             tenant = find_tenant(self.actor, slug)  # what is not yours is 404 before its body is looked at
-            issued = issue_token(self.actor, tenant=tenant, **self.read_body(TokenCreateSerializer))
-            shown = render_new_token(issued, self.actor, slug=slug)
-        location = f"/api/v1/tenants/{slug}/tokens/{issued.row.id}"
-        return Response(shown, status=201, headers={"Location": location})
+            body = self.read_body(TokenCreateSerializer)
+            return _answer_issued(self, tenant, lambda: issue_token(self.actor, tenant=tenant, **body))
 
     @extend_schema(
         operation_id="revoke_all_tokens",
@@ -181,14 +184,35 @@ class TokenRotateView(ApiView):
 
     @extend_schema(
         operation_id="rotate_token",
+        parameters=[IDEMPOTENCY_KEY],
         request=TokenRotateSerializer,
         responses={201: NewTokenSerializer},
         summary="Replace a token",
     )
     def post(self, request: Request, slug: str, token_id: UUID) -> Response:
-        body = self.read_body(TokenRotateSerializer)
-        issued = rotate_token(
-            self.actor, tenant_slug=slug, token_id=token_id, overlap=timedelta(seconds=body["overlap_seconds"])
-        )
+        overlap = timedelta(seconds=self.read_body(TokenRotateSerializer)["overlap_seconds"])
+
+        def rotate() -> IssuedToken:
+            return rotate_token(self.actor, tenant_slug=slug, token_id=token_id, overlap=overlap)
+
         with acting_as(self.actor):
-            return Response(render_new_token(issued, self.actor, slug=slug), status=201)
+            return _answer_issued(self, find_tenant(self.actor, slug), rotate)
+
+
+def _answer_issued(view: ApiView, tenant: Tenant, issue: Callable[[], IssuedToken]) -> Response:
+    """The new token with its secret; without it where an earlier request with the same key had made it. Inside `acting_as`."""
+    actor, slug = view.actor, tenant.slug
+
+    def find(token_id: str) -> dict[str, Any] | None:
+        token = Token.objects.visible_to(actor).filter(tenant=tenant, id=token_id).first()
+        shown = None if token is None else render_token(token, own_names(actor), slug=slug)
+        return shown and shown | {"secret": None, "token": None}
+
+    made = make_once(
+        actor,
+        view.read_key(),
+        lambda: render_new_token(issue(), actor, slug=slug),
+        subject=Subject("token", lambda shown: shown["id"], find),
+        tenant=tenant,
+    )
+    return view.answer_made(made, made.thing, location=f"/api/v1/tenants/{slug}/tokens/{made.thing['id']}")

@@ -6,6 +6,7 @@ from tenants.models.records import AuditEntry, AuditHead, AuditSeal, Event, Even
 from tenants.models.session_tokens import SessionToken
 from tenants.models.standing import Lease, RateBucket
 from tenants.models.tokens import Token, TokenReach
+from tenants.models.used_keys import UsedKey
 
 __all__ = [
     "AuditEntry",
@@ -22,4 +23,5 @@ __all__ = [
     "Token",
     "TokenReach",
     "Unsealed",
+    "UsedKey",
 ]

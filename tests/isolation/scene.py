@@ -136,7 +136,9 @@ def _make_things(people: People, world: SandboxWorld, serial: str) -> tuple[dict
     ).json()
     people.acme.patch(f"entitlements/{serial}", {"description": "another secret text"})
     token = people.acme.post(
-        "tenants/acme/tokens", {"name": "secret-token-name", "scopes": ["entitlements:read"]}
+        "tenants/acme/tokens",
+        {"name": "secret-token-name", "scopes": ["entitlements:read"]},
+        Idempotency_Key="acme-key-2",
     ).json()
     planned = people.acme.post(
         "entitlements", {"config": config, "count": 1, "description": "planned secret"}, Prefer="respond-async"

@@ -11,7 +11,7 @@ from gateway.models import Assignment, Config, Entitlement, LedgerEntry, Operati
 from tenants.actors import Actor
 from tenants.api.base import ApiView
 from tenants.context import acting_as
-from tenants.models import AuditEntry, Event, Tenant, Token, TokenReach
+from tenants.models import AuditEntry, Event, Tenant, Token, TokenReach, UsedKey
 from tenants.rls import registered_tables
 from tests.isolation.scene import Scene, text_of
 from tests.people import People
@@ -19,7 +19,7 @@ from tests.people import People
 OURS = {"tenants", "gateway", "billing"}
 ROLES = ("flexgate", "flexgate_tenant", "flexgate_narrowed", "flexgate_operator", "flexgate_auth")
 # Every tenant table that a tenant's role reads, with the serial or config column that narrows it.
-MODELS = (Tenant, Token, TokenReach, AuditEntry, Event, Entitlement, Assignment, Operation, LedgerEntry)
+MODELS = (Tenant, Token, TokenReach, UsedKey, AuditEntry, Event, Entitlement, Assignment, Operation, LedgerEntry)
 
 
 def ask(sql: str, *parameters: Any) -> list[Any]:
@@ -184,7 +184,7 @@ def test_a_narrowed_token_is_narrowed_in_the_database_too(scene: Scene, no_query
         assert set(Entitlement.objects.values_list("serial_number", flat=True)) == {scene.ids["named"]}
         assert set(Assignment.objects.values_list("serial_number", flat=True)) == {scene.ids["named"]}
         assert set(LedgerEntry.objects.values_list("serial_number", flat=True)) == {scene.ids["named"]}
-        assert (AuditEntry.objects.count(), Event.objects.count()) == (0, 0)
+        assert (AuditEntry.objects.count(), Event.objects.count(), UsedKey.objects.count()) == (0, 0, 0)
         assert list(Token.objects.defer("secret_hash", "pepper")) == [scene.who["narrowed"].row]
     assert scene.ask("narrowed", "GET", f"entitlements/{scene.ids['serial']}").status_code == 404
     assert scene.ask("narrowed", "GET", f"entitlements/{scene.ids['named']}").status_code == 200
@@ -200,6 +200,10 @@ WRITES = {
     "'serial_numbers', jsonb_build_array(%(serial)s::text)))).* FROM gateway_operation o LIMIT 1",
     "an audit entry of another tenant": "INSERT INTO tenants_auditentry (id, at, tenant_id, actor, address, action, subject_type, "
     "subject_key, request_id) VALUES (gen_random_uuid(), now(), %(foreign)s, 'x', '', 'x', 'x', 'x', '')",
+    "a key of another tenant": "INSERT INTO tenants_usedkey (id, tenant_id, key, fingerprint, subject_type, subject_key, created_at) "
+    "VALUES (gen_random_uuid(), %(foreign)s, 'x', '', 'token', 'x', now())",
+    "where a key leads": "UPDATE tenants_usedkey SET subject_key = 'x'",
+    "a key before its time": "DELETE FROM tenants_usedkey",
     "a place in the feed": "INSERT INTO tenants_eventposition VALUES (gen_random_uuid(), 1, 1, %(tenant)s)",
     "the queue of the sealer": "DELETE FROM tenants_unsealed",
     "somebody's session": "SELECT * FROM django_session",

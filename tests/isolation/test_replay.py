@@ -246,6 +246,21 @@ def test_an_idempotency_key_is_its_tenants_own(scene: Scene) -> None:
     assert (again.status_code, again["Idempotent-Replayed"]) == (201, "true")
 
 
+def test_the_key_of_what_a_tenant_made_leads_nobody_else_to_it(scene: Scene) -> None:
+    body = {"name": "secret-token-name", "scopes": ["entitlements:read"]}
+    told = [
+        scene.ask("other", "POST", "tenants/globex/tokens", body, Idempotency_Key=key)
+        for key in ("acme-key-2", "never-used")
+    ]
+    assert plain(told[0], "") == plain(told[1], "")
+    assert (told[0].status_code, str(scene.ids["token"]) in text_of(told[0])) == (201, False)
+    for who in ("operator", "granted"):
+        made = scene.ask(who, "POST", "tenants/acme/tokens", body, Idempotency_Key="acme-key-2")
+        assert (made.status_code, "Idempotent-Replayed" in made.headers) == (201, False), who
+    again = scene.ask("owner", "POST", "tenants/acme/tokens", body, Idempotency_Key="acme-key-2")
+    assert (again.status_code, again["Idempotent-Replayed"], again.json()["id"]) == (201, "true", scene.ids["token"])
+
+
 PATHS = (
     "entitlements/{serial}",
     "configs/{config}",
