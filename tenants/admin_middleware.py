@@ -41,7 +41,7 @@ class PagesMiddleware:
         if request.path.startswith(ADMIN):
             return self._admin(request)
         if request.path == DOCS:
-            return self._docs(request)
+            return self._docs(request)  # type: ignore[return-value]
         if request.path.startswith(STATIC):
             return self._files(request)  # type: ignore[no-any-return]
         return self._answer(request)
