@@ -199,6 +199,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": [],  # ApiView checks scope and kind itself, before any look-up
     "DEFAULT_PARSER_CLASSES": ["tenants.bodies.ExactJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["tenants.bodies.ExactJSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "tenants.negotiation.UsualFirst",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "tenants.exceptions.handle_exception",
     "UNAUTHENTICATED_USER": None,

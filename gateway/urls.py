@@ -11,10 +11,10 @@ urlpatterns = [
     path("healthz", answer_alive),
     path("readyz", answer_ready),
     path("metrics", MetricsView.as_view()),
-    path("", include("gateway.dropin.urls")),  # first: its login lies under /api/v1 too
     path("api/v1/", include("gateway.api.urls")),
     path("api/v1/", include("tenants.api.urls")),
     path("api/v1/", include("billing.api.urls")),
+    path("", include("gateway.dropin.urls")),  # in any case of letters; none of the paths above is one of its own
     path(
         "api/v1/schema", SpectacularJSONAPIView.as_view(authentication_classes=[], permission_classes=[]), name="schema"
     ),
