@@ -28,7 +28,10 @@ Respond = Callable[[HttpRequest], HttpResponse]
 
 
 class PagesMiddleware:
-    """All that the pages of the admin and their files go through, and nothing else does. One of `MIDDLEWARE`: eight would be asked each."""
+    """All that the pages of the admin and their files go through, and nothing else does.
+
+    One of `MIDDLEWARE`, where every request would ask each of its own.
+    """
 
     def __init__(self, get_response: Respond) -> None:
         self._answer = get_response

@@ -1,4 +1,4 @@
-"""How values are written for PostgreSQL: what is usual by hand, in a tenth of the time that asking field and driver takes; all else by them.
+"""How values are written for PostgreSQL: what is usual by hand, without asking field and driver, which takes far longer; all else by them.
 
 As text, which PostgreSQL reads by the type of the place where it goes.
 """
