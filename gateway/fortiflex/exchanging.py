@@ -21,8 +21,6 @@ OURS = {"User-Agent": "flexgate", "Accept-Encoding": "gzip, deflate", "Connectio
 NOT_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
     UnicodeEncodeError,
