@@ -1,5 +1,6 @@
 """Bearer tokens: from header to Actor. Every failure has one answer, and a mistyped token costs no look-up."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -13,15 +14,18 @@ from tenants.actors import AUTHENTICATOR, Actor, ActorKind, Reach, system
 from tenants.addresses import is_within, neighbourhood
 from tenants.audit import record_audit
 from tenants.context import acting_as, ask_together, current_address
-from tenants.known_tokens import forget_rates, recall_rates, remember_rates
+from tenants.known_tokens import KnownToken, forget_token, recall_token, remember_token
 from tenants.models import Tenant, Token, TokenReach
+from tenants.presumption import Presumption, StandsOtherwise, presume
 from tenants.problems import Problem
 from tenants.rate_limits import Rate, has_room, judge, seconds_to_wait, take, taking
+from tenants.rows import copy_of
 from tenants.scopes import expand_scopes
 from tenants.token_format import parse_token
-from tenants.token_lookup import look_up_token, looking_up, read_token
+from tenants.token_lookup import confirming, look_up_token, looking_up, read_token
 from tenants.token_secrets import needs_rehash, rehash, secret_matches
 
+SMALL_BODY = 64 * 1024
 LAST_USE_PRECISION = timedelta(minutes=1)  # one write a minute and token, however busy it is
 REFUSALS = system("authentication")
 
@@ -33,12 +37,11 @@ class BearerAuthentication(BaseAuthentication):
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")
         if not scheme:
             return None
-        address = current_address()
-        token = find_token(text.strip(), address=address) if scheme.lower() == "bearer" else None
-        if token is None:
-            slow_down_failures(address)
-            raise not_authenticated()
-        return actor_of(token), token.id
+        address, text = current_address(), text.strip() if scheme.lower() == "bearer" else ""
+        actor = presume_actor(text, address) if may_presume(request) else None
+        if actor is None:
+            actor = actor_of(admit(text, address))
+        return actor, actor.token_id  # type: ignore[return-value] # a token's actor has one
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="flexgate"'
@@ -53,31 +56,75 @@ def not_authenticated() -> Problem:
     )
 
 
+def admit(text: str, address: str) -> Token:
+    """The live token that `text` is. Problem `not_authenticated`; `rate_limited` by its own rates, or where `address` failed too often."""
+    token = find_token(text, address=address)
+    if token is None:
+        slow_down_failures(address)
+        raise not_authenticated()
+    return token
+
+
+def may_presume(request: Request) -> bool:
+    """Where the view begins with a presumption, and the body is not worth being sent slowly in another's name."""
+    methods = getattr(request.parser_context.get("view"), "presuming_methods", ())
+    return request.method in methods and int(request.META.get("CONTENT_LENGTH") or 0) <= SMALL_BODY
+
+
+def presume_actor(text: str, address: str) -> Actor | None:
+    """Who `text` was a moment ago, to be confirmed by what asks PostgreSQL first (tenants.presumption); None = look it up now.
+
+    A tenant's own token alone, and none whose use is to be noted: so nothing is presumed that was not confirmed a minute ago.
+    """
+    presented = parse_token(text, environment=settings.FLEXGATE_ENVIRONMENT)
+    known = recall_token(presented.token_id, text) if presented is not None else None
+    if known is None or not known.is_current:
+        return None
+    token, rates = known.token, known.rates
+    if token.tenant is None or token.narrowed or _is_due(token) or why_unusable(token, address) is not None:
+        return None
+    actor = actor_of(token, tenant=copy_of(token.tenant))
+
+    def hear(rows: Sequence[Sequence[Any]]) -> bool:
+        if rows:
+            judge(rates, [(key, full_in) for key, full_in, _ in rows])
+        return bool(rows)
+
+    def confirm() -> None:
+        now = admit(text, address)
+        if actor_of(now) != actor or now.versions[1] != token.versions[1]:  # type: ignore[attr-defined] # the tenant's
+            raise StandsOtherwise(actor_of(now))
+
+    presume(Presumption(*confirming(token, rates), hear, confirm))
+    return actor
+
+
 def find_token(text: str, *, address: str) -> Token | None:
     """The live token that `text` is, used from `address`; None for every kind of failure. Counts against its rates: `rate_limited`."""
     presented = parse_token(text, environment=settings.FLEXGATE_ENVIRONMENT)
     if presented is None:
         return None
-    known = recall_rates(presented.token_id, text)
+    known = recall_token(presented.token_id, text)
     if known is None:
         token, taken = look_up_token(presented.token_id), None
     else:
-        rows, taken = ask_together(looking_up(presented.token_id), taking(known), by_key=True)
+        rows, taken = ask_together(looking_up(presented.token_id), taking(known.rates), by_key=True)
         token = read_token(rows)
     if token is None or (token.tenant_id is None) != (presented.kind == "operator"):
         return None
     reason = "wrong_secret" if not secret_matches(token, presented.secret) else why_unusable(token, address)
     if reason is not None:
-        forget_rates(token.id)
+        forget_token(token.id)
         record_token_refusal(token, reason)
         return None
     rates = rates_of(token)
-    if taken is not None and rates == known:
+    if known is not None and taken is not None and rates == known.rates:
         judge(rates, taken)
     else:
         take(rates)
-        remember_rates(token.id, text, rates)
-    note_use(token, address, secret=presented.secret)
+    is_current = not note_use(token, address, secret=presented.secret)
+    if known is None or not known.is_current or not is_current or known.token.versions != token.versions:  # type: ignore[attr-defined]
+        remember_token(text, KnownToken(token, rates, is_current))
     return token
 
 
@@ -96,17 +143,22 @@ def why_unusable(token: Token, address: str) -> str | None:
     return None
 
 
-def note_use(token: Token, address: str, *, secret: str | None = None) -> None:
-    """When and from where it was last used; and `secret`, where it was shown, under the newest pepper."""
-    now = clock.now()
+def note_use(token: Token, address: str, *, secret: str | None = None) -> bool:
+    """When and from where it was last used; and `secret`, where it was shown, under the newest pepper. Whether anything was written."""
     changed: dict[str, Any] = {}
-    if token.last_used_at is None or now - token.last_used_at >= LAST_USE_PRECISION:
-        changed |= {"last_used_at": now, "last_used_from": address}
+    if _is_due(token):
+        changed |= {"last_used_at": clock.now(), "last_used_from": address}
     if secret is not None and needs_rehash(token):
         changed |= rehash(secret)
     if changed:
         with acting_as(AUTHENTICATOR):
             Token.objects.filter(id=token.id).update(**changed)
+    return bool(changed)
+
+
+def _is_due(token: Token) -> bool:
+    """Its use is to be noted."""
+    return token.last_used_at is None or clock.now() - token.last_used_at >= LAST_USE_PRECISION
 
 
 def rates_of(token: Token) -> list[Rate]:
@@ -156,8 +208,8 @@ def record_token_refusal(token: Token, reason: str) -> None:
         )
 
 
-def actor_of(token: Token) -> Actor:
-    """Who a token acts as."""
+def actor_of(token: Token, *, tenant: Tenant | None = None) -> Actor:
+    """Who a token acts as. `tenant` = its tenant, where `token` and what hangs on it are others' too."""
     kind = ActorKind.OPERATOR if token.tenant_id is None else ActorKind.TENANT
     return Actor(
         kind=kind,
@@ -166,7 +218,7 @@ def actor_of(token: Token) -> Actor:
         scopes=expand_scopes(token.scopes),
         token_id=token.id,
         reach=_reach_of(token) if token.narrowed else None,
-        own_tenant=token.tenant,
+        own_tenant=tenant or token.tenant,
     )
 
 

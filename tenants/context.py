@@ -17,6 +17,7 @@ from tenants.actors import Actor, ActorKind
 from tenants.append_only import AppendOnly
 from tenants.last_words import Word, collect_words, write_last
 from tenants.prepared import run_together
+from tenants.presumption import confirm_presumed, forget_presumption, what_is_presumed
 from tenants.rows import Statement, statements_of, write_together
 
 ROLE_BY_KIND = {
@@ -55,6 +56,7 @@ def acting_as(actor: Actor) -> Iterator[None]:
 
     Fetch rows inside it. Never hold it across an upstream call: `refuse_open_context` guards that.
     """
+    confirm_presumed()
     outer = _standing.get()
     standing = _standing_of(actor)
     with transaction.atomic():
@@ -98,6 +100,7 @@ def ask_together(*questions: Question, by_key: bool = False) -> list[list[Any]]:
 
     What is sent together is one transaction, which ends with it; inside another one the standing is put back after it.
     """
+    confirm_presumed()
     plans = PLANNED_ONCE if by_key else PLANNED_AS_EVER
     asked, answers, standing = list[Word](), list[int](), None
     for question in questions:
@@ -117,34 +120,50 @@ def write_if(
     locks: Sequence[Statement],
     holds: Statement,
     words: Sequence[Word],
-    before: tuple[Actor, Sequence[Word]] | None = None,
+    besides: tuple[Actor, Sequence[Word]] | None = None,
 ) -> list[list[Any]] | None:
     """Write `words` if the condition `holds` once `locks` are held, all in one transaction and one round trip; else None, and nothing is done.
 
-    The rows that each of `locks` gave. `before` = what somebody else writes in the same transaction, before `words`. A statement among either
+    The rows that each of `locks` gave. `besides` = what somebody else writes in the same transaction, after `words`. A statement among either
     ends with its WHERE. Inside another transaction, and where a row is locked too long, it is None too: this is a short cut for what is usual,
-    and whoever takes it knows the longer way.
+    and whoever takes it knows the longer way. Only for the gateway itself. Whoever is only presumed to ask is confirmed by the way.
     """
     if connection.in_atomic_block:
         return None
-    become = _become(_standing_of(actor), plans=PLANNED_ONCE, begins=BEGIN_IMPATIENTLY)
-    condition = Statement(f"SELECT set_config('flexgate.holds', ({holds.text})::text, true)", holds.values)
-    asked = [become, *locks, condition]
-    if before is not None:
-        somebody, told = before
-        asked += [
-            _stand_as(_standing_of(somebody)),
-            *statements_of(told, only_if=HOLDS),
-            _stand_as(_standing_of(actor)),
-        ]
+    presumed = what_is_presumed()
+    asked = [_become(_standing_of(actor), plans=PLANNED_ONCE, begins=BEGIN_IMPATIENTLY), *locks]
+    conditions = [holds]
+    if presumed is not None:
+        # Behind the locks: a rate is many requests', and none of those is to wait for what we may wait for.
+        asked.append(presumed.asks)
+        conditions.append(presumed.holds)
+    asked.append(_leaves_behind(conditions))
+    asked += statements_of(words, only_if=HOLDS)
+    if besides is not None:
+        somebody, said = besides
+        asked += [_stand_as(_standing_of(somebody)), *statements_of(said, only_if=HOLDS)]
     try:
-        found = _send([*asked, *statements_of(words, only_if=HOLDS)], by_key=True)
+        found = _send(asked, by_key=True)
     except OperationalError as error:
         if isinstance(error.__cause__, (LockNotAvailable, DeadlockDetected)):
             return None
         raise
-    [[it_holds]] = found[1 + len(locks)]
+    place = 1 + len(locks)
+    if presumed is not None:
+        forget_presumption()
+        if not presumed.hears(found[place]):
+            presumed.confirm()
+            return write_if(actor, locks=locks, holds=holds, words=words, besides=besides)
+        place += 1
+    [[it_holds]] = found[place]
     return list(found[1 : 1 + len(locks)]) if it_holds == "true" else None
+
+
+def _leaves_behind(conditions: Sequence[Statement]) -> Statement:
+    """HOLDS, if all of them do."""
+    text = " AND ".join(f"({condition.text})" for condition in conditions)
+    values = [value for condition in conditions for value in condition.values]
+    return Statement(f"SELECT set_config('flexgate.holds', ({text})::text, true)", values)
 
 
 def _send(words: Sequence[Word], *, by_key: bool) -> Sequence[list[Any]]:

@@ -18,7 +18,7 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response:
     """DRF's EXCEPTION_HANDLER."""
     problem = problem_for(error)
     if problem.status >= 500 and problem.code == "internal_error":
-        log.exception("unhandled error", view=type(context.get("view")).__name__)
+        log.error("unhandled error", exc_info=error, view=type(context.get("view")).__name__)
     return Response(problem.as_document(), status=problem.status, headers=problem.headers, content_type=PROBLEM_TYPE)
 
 

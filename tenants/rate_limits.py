@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 
@@ -16,15 +17,17 @@ from tenants.context import Question, ask_as, ask_together
 from tenants.problems import Problem
 
 WINDOW = 60  # seconds
-TAKE = """
+TAKE_IF = """
     INSERT INTO tenants_ratebucket AS bucket (key, full_at)
     SELECT key, statement_timestamp() + make_interval(secs => cost) FROM unnest(%s::text[], %s::float8[]) AS asked (key, cost)
+    WHERE {}
     ON CONFLICT (key) DO UPDATE
         SET full_at = greatest(bucket.full_at, statement_timestamp()) + (excluded.full_at - statement_timestamp())
         WHERE greatest(bucket.full_at, statement_timestamp()) + (excluded.full_at - statement_timestamp())
             <= statement_timestamp() + make_interval(secs => %s)
-    RETURNING key, extract(epoch FROM full_at - statement_timestamp())::float8
+    RETURNING key, extract(epoch FROM full_at - statement_timestamp())::float8 AS full_in
 """
+TAKE = TAKE_IF.format("true")
 # One statement sees the rows as they were before it, so what comes back of `asked` is worked out, not read again.
 GIVE_BACK = """
     WITH given AS (SELECT key, make_interval(secs => cost) AS cost FROM unnest(%s::text[], %s::float8[]) AS granted (key, cost)),
@@ -70,8 +73,12 @@ def take(rates: Sequence[Rate]) -> list[Left]:
 
 def taking(rates: Sequence[Rate]) -> Question:
     """What `take` asks, to be asked together with something else; `judge` says what came of it."""
-    values = [[rate.key for rate in rates], [rate.cost for rate in rates], float(WINDOW)]
-    return Question(AUTHENTICATOR, TAKE, values)
+    return Question(AUTHENTICATOR, TAKE, values_of(rates))
+
+
+def values_of(rates: Sequence[Rate]) -> list[Any]:
+    """For TAKE, and for what it is a part of."""
+    return [[rate.key for rate in rates], [rate.cost for rate in rates], float(WINDOW)]
 
 
 def judge(rates: Sequence[Rate], rows: Sequence[tuple[str, float]]) -> list[Left]:
@@ -102,7 +109,7 @@ def judge(rates: Sequence[Rate], rows: Sequence[tuple[str, float]]) -> list[Left
 def has_room(rate: Rate) -> bool:
     """Count one against `rate` if there is room; False, and nothing counted, if not."""
     with connection.cursor() as cursor:
-        cursor.execute(TAKE, [[rate.key], [rate.cost], float(WINDOW)])
+        cursor.execute(TAKE, values_of([rate]))
         return bool(cursor.fetchall())
 
 

@@ -59,7 +59,7 @@ def register_tables() -> None:
         narrowed=f"asked_with = {ASKING_ID}",
     )
     register_table("tenants_lease", operator=EVERYTHING)
-    register_table("tenants_ratebucket", operator="SELECT, DELETE", auth=EVERYTHING)
+    register_table("tenants_ratebucket", operator=EVERYTHING, auth=EVERYTHING)
     _register_sign_in()
 
 

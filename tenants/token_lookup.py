@@ -1,4 +1,4 @@
-"""The statement that every request begins with: a token by its id, with all that decides whether it is let in."""
+"""The statements that requests begin with: a token by its id, with all that decides whether it is let in; or whether all that still stands."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -9,13 +9,17 @@ from tenants import clock
 from tenants.actors import AUTHENTICATOR
 from tenants.context import Question, ask_together
 from tenants.models import Tenant, Token
-from tenants.rows import columns_of, instance_of, width_of
+from tenants.rate_limits import TAKE_IF, Rate, values_of
+from tenants.rows import Statement, columns_of, instance_of, width_of
 
+IS_ORPHANED = """EXISTS (
+        SELECT 1 FROM tenants_token ancestor WHERE ancestor.id = ANY(token.ancestors)
+          AND (ancestor.revoked_at IS NOT NULL OR ancestor.expires_at <= %s)
+    )"""
+# The versions tell a row that was written since from one that was not.
+VERSIONS = "ARRAY[token.xmin::text, tenant.xmin::text]"
 FIND = """
-    SELECT EXISTS (
-            SELECT 1 FROM tenants_token ancestor WHERE ancestor.id = ANY(token.ancestors)
-              AND (ancestor.revoked_at IS NOT NULL OR ancestor.expires_at <= %s)
-        ),
+    SELECT {is_orphaned}, {versions},
         CASE WHEN token.narrowed
             THEN ARRAY(SELECT reach.kind || ':' || reach.key FROM tenants_tokenreach reach WHERE reach.token_id = token.id)
             ELSE ARRAY[]::text[] END,
@@ -23,10 +27,21 @@ FIND = """
     FROM tenants_token token LEFT JOIN tenants_tenant tenant ON tenant.id = token.tenant_id
     WHERE token.id = %s
 """
+# As `rate_limits.TAKE`, with a mark left behind for every rate that had room. Where the token stands otherwise by now, none is used up.
+CONFIRM = TAKE_IF.format(
+    f"""EXISTS (
+        SELECT 1 FROM tenants_token token JOIN tenants_tenant tenant ON tenant.id = token.tenant_id
+        WHERE token.id = %s AND {VERSIONS} = %s::text[] AND NOT {IS_ORPHANED}
+    )"""  # noqa: S608 - constants
+)
+CONFIRM += ", set_config('flexgate.taken', coalesce(current_setting('flexgate.taken', true), '') || '.', true)"
+CONFIRMED = "coalesce(current_setting('flexgate.taken', true), '') = %s"
 
 
 def look_up_token(token_id: UUID) -> Token | None:
-    """The token with its tenant; `orphaned` = an ancestor has ended, `reach_names` = what a narrowed one reaches. One statement."""
+    """The token with its tenant; `orphaned` = an ancestor has ended, `reach_names` = what a narrowed one reaches, `versions` = of the
+    two rows. One statement.
+    """
     return read_token(ask_together(looking_up(token_id), by_key=True)[0])
 
 
@@ -38,14 +53,28 @@ def looking_up(token_id: UUID) -> Question:
 def read_token(found: Sequence[Sequence[Any]]) -> Token | None:
     if not found:
         return None
-    orphaned, names, *columns = found[0]
+    orphaned, versions, names, *columns = found[0]
     width = width_of(Token)
     token = instance_of(Token, columns[:width])
-    token.orphaned, token.reach_names = orphaned, names  # type: ignore[attr-defined]
+    token.orphaned, token.versions, token.reach_names = orphaned, versions, names  # type: ignore[attr-defined]
     token.tenant = None if token.tenant_id is None else instance_of(Tenant, columns[width:])
     return token
 
 
+def confirming(token: Token, rates: Sequence[Rate]) -> tuple[Statement, Statement]:
+    """Counts one request against `rates` if `token` stands as `read_token` gave it; and the expression that says, behind it, whether it does
+    and every rate had room. The first gives rows as `rate_limits.taking` does: none where the token stands otherwise.
+    """
+    keys, costs, window = values_of(rates)
+    asks = Statement(CONFIRM, [keys, costs, token.id, token.versions, clock.now(), window])  # type: ignore[attr-defined]
+    return asks, Statement(CONFIRMED, ["." * len(rates)])
+
+
 @cache
 def _statement() -> str:
-    return FIND.format(token=columns_of(Token, "token"), tenant=columns_of(Tenant, "tenant"))
+    return FIND.format(
+        is_orphaned=IS_ORPHANED,
+        versions=VERSIONS,
+        token=columns_of(Token, "token"),
+        tenant=columns_of(Tenant, "tenant"),
+    )

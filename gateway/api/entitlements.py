@@ -46,6 +46,7 @@ class EntitlementsView(ApiView):
     opens_context = False
     scopes = {"GET": "entitlements:read", "POST": "entitlements:write"}
     narrowed_methods = frozenset({"GET", "POST"})
+    presuming_methods = frozenset({"POST"})
 
     @extend_schema(
         operation_id="list_entitlements",

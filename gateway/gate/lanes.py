@@ -56,14 +56,14 @@ GIVE_BACK = """
 class Claim:
     """What is to happen with the taking of a free lane: `words`, if `holds` is true once `locks` are held. `claimed` = what that is.
 
-    `before` = what somebody writes for it to be there at all; it is written by `otherwise` where the lane is not free.
+    `besides` = what somebody writes for it to be there at all; it is written by `otherwise` where the lane is not free.
     """
 
     locks: Sequence[Statement]
     holds: Statement
     words: Sequence[Word]
     claimed: Any
-    before: tuple[Actor, Sequence[Word]] | None = None
+    besides: tuple[Actor, Sequence[Word]] | None = None
     otherwise: Callable[[], None] = lambda: None
 
 
@@ -123,7 +123,6 @@ def take_free_lane(
     ]
     found = write_if(
         GATE,
-        before=also.before,
         locks=[Statement(LOCK, [api_user.id]), *also.locks],
         holds=Statement(f"{FREE} AND {also.holds.text}", [*free, *also.holds.values]),
         words=[
@@ -131,6 +130,7 @@ def take_free_lane(
             Statement(TAKE, [holder, held_until, api_user.id]),
             _announcement(api_user.id, asker, held_until),
         ],
+        besides=also.besides,
     )
     return instance_of(UpstreamLane, found[0][0]) if found else None
 

@@ -53,12 +53,12 @@ def claim_at_once(operation: Operation, draft: Draft | None) -> Claim | None:
     if draft is None:
         locks, words = [lock_row(sent)], [Statement(CLAIM, [sent.sent_at, sent.next_check_at, sent.id]), attempt]
         conditions += [Statement(STILL_PLANNED, [sent.id]), is_switched_on(operation), is_not_suspended(operation)]
-        before, otherwise = None, _nothing
+        besides, otherwise = None, _nothing
     else:  # nobody sees it as planned: it is journaled as sent
         locks = []
         # What is unchanged was switched on.
         conditions += [is_plannable(operation, draft.fence), draft.unchanged or is_switched_on(operation)]
-        before, otherwise = (draft.actor, [sent if word is operation else word for word in draft.words]), draft.journal
+        besides, otherwise = (draft.actor, [sent if word is operation else word for word in draft.words]), draft.journal
     return Claim(
         locks=locks,
         holds=Statement(
@@ -67,7 +67,7 @@ def claim_at_once(operation: Operation, draft: Draft | None) -> Claim | None:
         ),
         words=words,
         claimed=Claimed(sent, attempt),
-        before=before,
+        besides=besides,
         otherwise=otherwise,
     )
 

@@ -1,30 +1,30 @@
 """The base of every view under /api/v1: who asks, may they, what exactly did they ask, and how the answer is labelled."""
 
 import functools
-import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from tenants.actors import Actor, ActorKind
+from tenants.api.etags import etag_of, etag_of_body, read_etags
 from tenants.api.known_fields import parameters_of, serializer_with_fields, unknown_fields
 from tenants.authentication import not_authenticated
 from tenants.bodies import MOST_NAMED, dump_json
 from tenants.context import acting_as
 from tenants.idempotency import REPLAYED, IdempotencyKey, Made, read_key
 from tenants.pages import DEFAULT_LIMIT, MAX_LIMIT, Fetch, PageRequest, read_page, read_page_by
+from tenants.presumption import StandsOtherwise, confirm_presumed, one_request, what_is_presumed
 from tenants.problems import Problem, invalid
 from tenants.refusals import record_refusal
-
-# `seen_at` changes with every sync though nothing else did. A quotation mark inside a value is escaped, so this finds members alone.
-NOT_IN_ETAG = re.compile(rb'"seen_at":(?:null|"(?:[^"\\]|\\.)*")')
 
 
 class PageParameters(serializers.Serializer[Any]):
@@ -41,11 +41,14 @@ class ApiView(APIView):
 
     `get` of a subclass runs inside `acting_as(self.actor)`, unless `opens_context` is False because it reads by `ask_as` alone; every
     other method opens it in its verb, because it may call FortiFlex.
+
+    `presuming_methods` begin before a token that was let in lately is looked up again (tenants.presumption); for what always asks PostgreSQL.
     """
 
     scopes: ClassVar[Mapping[str, str | None]] = {}
     operator_methods: ClassVar[frozenset[str]] = frozenset()
     narrowed_methods: ClassVar[frozenset[str]] = frozenset()
+    presuming_methods: ClassVar[frozenset[str]] = frozenset()
     opens_context: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -59,6 +62,29 @@ class ApiView(APIView):
         if not isinstance(actor, Actor):
             raise not_authenticated()
         return actor
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with one_request():
+            return super().dispatch(request, *args, **kwargs)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """A refusal is an answer too: whoever is only presumed is looked up before it, and served anew if they stand otherwise."""
+        try:
+            confirm_presumed()
+        except Exception as unconfirmed:  # noqa: BLE001 - it is answered below
+            exc = unconfirmed
+        if isinstance(exc, StandsOtherwise):
+            try:
+                return self._begin_anew(exc.actor)
+            except Exception as error:  # noqa: BLE001 - as above
+                exc = error
+        return super().handle_exception(exc)
+
+    def _begin_anew(self, actor: Actor) -> Response:
+        self.request.user = actor  # type: ignore[assignment]
+        self.check_permissions(self.request)
+        handler: Callable[..., Response] = getattr(self, str(self.request.method).lower())
+        return handler(self.request, *self.args, **self.kwargs)
 
     def check_permissions(self, request: Request) -> None:
         method = "GET" if request.method == "HEAD" else str(request.method)
@@ -183,12 +209,14 @@ class ApiView(APIView):
     def require_match(self, current: Any) -> None:
         """Problem `precondition_failed` if the caller's If-Match names another state than `current` (what GET would answer now)."""
         wanted = self.request.headers.get("If-Match")
-        if wanted and wanted.strip() != "*" and etag_of(current) not in _etags(wanted):
+        if wanted and wanted.strip() != "*" and etag_of(current) not in read_etags(wanted):
             raise Problem(
                 "precondition_failed", "The resource changed since you read it; read it again, then repeat the change."
             )
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        if what_is_presumed() is not None:
+            raise RuntimeError("Answered somebody who was not looked up.")
         response = super().finalize_response(request, response, *args, **kwargs)
         response["Cache-Control"] = "private, no-cache"
         if (
@@ -197,24 +225,11 @@ class ApiView(APIView):
             and getattr(response, "data", None) is not None
         ):
             body = dump_json(response.data)
-            response["ETag"] = _etag_of_body(body)
-            if response["ETag"] in _etags(request.headers.get("If-None-Match", "")):
+            response["ETag"] = etag_of_body(body)
+            if response["ETag"] in read_etags(request.headers.get("If-None-Match", "")):
                 response.data, response.status_code = None, 304
             response.renderer_context["body"] = body  # type: ignore[attr-defined] # DRF's own, of every response
         return response
-
-
-def etag_of(data: Any) -> str:
-    """A weak tag over the answer as this caller sees it, without `seen_at`."""
-    return _etag_of_body(dump_json(data))
-
-
-def _etag_of_body(body: bytes) -> str:
-    return f'W/"{hashlib.sha256(NOT_IN_ETAG.sub(b"", body)).hexdigest()[:32]}"'
-
-
-def _etags(header: str) -> set[str]:
-    return {part.strip() for part in header.split(",") if part.strip()}
 
 
 def _read_in_context(handler: Callable[..., Response]) -> Callable[..., Response]:

@@ -69,7 +69,7 @@ def test_what_stands_as_it_was_read_is_not_asked_for_again(people: People, confi
     with CaptureQueriesContext(connection) as asked:
         assert create(people, config).status_code == 201
     spoken = [query["sql"] for query in asked if query["sql"] not in {"BEGIN", "COMMIT"}]
-    assert len(spoken) == 3, "token with rates, lane with journal, outcome"
+    assert len(spoken) == 2, "token, rates and lane with journal; outcome"
 
 
 def other_api_user(**more: Any) -> ApiUser:

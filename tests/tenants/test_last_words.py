@@ -85,13 +85,13 @@ def test_more_rows_than_go_at_once_are_all_written_in_their_order(people: People
 def write_name(name: str, *, if_called: str) -> list[list[object]] | None:
     return write_if(
         SETUP,
-        before=(SETUP, [AuditEntry(actor="x", action=f"before {name}", subject_type="test", subject_key="x")]),
         locks=[Statement(LOCK, ["acme"])],
         holds=Statement(IS_CALLED, ["globex", if_called]),
         words=[
             Statement(RENAME, [name, "acme"]),
-            AuditEntry(actor="x", action=f"after {name}", subject_type="test", subject_key="x"),
+            AuditEntry(actor="x", action=f"with {name}", subject_type="test", subject_key="x"),
         ],
+        besides=(SETUP, [AuditEntry(actor="x", action=f"besides {name}", subject_type="test", subject_key="x")]),
     )
 
 
@@ -103,7 +103,7 @@ def test_all_of_it_is_written_if_the_condition_holds_and_nothing_if_not(crowd: P
     assert write_name("Renamed", if_called="Globex Corp") == [[("Acme GmbH",)]]
     assert write_name("Again", if_called="Globex Corp") == [[("Renamed",)]]
     assert People.tenant("acme").name == "Again"
-    assert noted() == ["before Renamed", "after Renamed", "before Again", "after Again"]
+    assert noted() == ["with Renamed", "besides Renamed", "with Again", "besides Again"]
     with acting_as(SETUP):
         assert write_name("Inside", if_called="Globex Corp") is None, "what locks it takes, it gives back by itself"
 
