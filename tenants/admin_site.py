@@ -14,8 +14,8 @@ from django_otp import match_token, user_has_device
 
 from tenants.actors import AUTHENTICATOR, Actor, ActorKind, system
 from tenants.audit import record_audit
-from tenants.authentication import failures_from, wait_after_failures
 from tenants.context import acting_as, current_address
+from tenants.failed_signins import failures_from, wait_after_failures
 from tenants.rate_limits import has_room
 from tenants.staff import is_fully_signed_in
 

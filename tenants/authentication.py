@@ -1,6 +1,8 @@
 """Bearer tokens: from header to Actor. Every failure has one answer, and a mistyped token costs no look-up."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,14 +13,15 @@ from rest_framework.request import Request
 
 from tenants import clock
 from tenants.actors import AUTHENTICATOR, Actor, ActorKind, Reach, system
-from tenants.addresses import is_within, neighbourhood
+from tenants.addresses import is_within
 from tenants.audit import record_audit
 from tenants.context import acting_as, ask_together, current_address
+from tenants.failed_signins import slow_down_failures
 from tenants.known_tokens import KnownToken, forget_token, recall_token, remember_token
 from tenants.models import Tenant, Token, TokenReach
 from tenants.presumption import Presumption, StandsOtherwise, presume
 from tenants.problems import Problem
-from tenants.rate_limits import Rate, has_room, judge, seconds_to_wait, take, taking
+from tenants.rate_limits import Rate, has_room, judge, take, taking
 from tenants.rows import copy_of
 from tenants.scopes import expand_scopes
 from tenants.token_format import parse_token
@@ -84,19 +87,33 @@ def presume_actor(text: str, address: str) -> Actor | None:
     if token.tenant is None or token.narrowed or _is_due(token) or why_unusable(token, address) is not None:
         return None
     actor = actor_of(token, tenant=copy_of(token.tenant))
+    asks, holds = confirming(token, rates)
 
     def hear(rows: Sequence[Sequence[Any]]) -> bool:
         if rows:
-            judge(rates, [(key, full_in) for key, full_in, _ in rows])
+            with _looked_up_next_time(text, known):
+                judge(rates, [(key, full_in) for key, full_in, _ in rows])
         return bool(rows)
 
     def confirm() -> None:
-        now = admit(text, address)
+        with _looked_up_next_time(text, known):
+            now = admit(text, address)
         if actor_of(now) != actor or now.versions[1] != token.versions[1]:  # type: ignore[attr-defined] # the tenant's
             raise StandsOtherwise(actor_of(now))
 
-    presume(Presumption(*confirming(token, rates), hear, confirm))
+    presume(Presumption(asks, holds, hear, confirm))
     return actor
+
+
+@contextmanager
+def _looked_up_next_time(text: str, known: KnownToken) -> Iterator[None]:
+    """Whoever is beyond their rates is presumed no more until they are let in: who floods is not to stand in anybody's lane."""
+    try:
+        yield
+    except Problem as problem:
+        if problem.code == "rate_limited":
+            remember_token(text, replace(known, is_current=False))
+        raise
 
 
 def find_token(text: str, *, address: str) -> Token | None:
@@ -170,26 +187,6 @@ def rates_of(token: Token) -> list[Rate]:
         Rate("token", f"token:{token.family or token.id}", settings.FLEXGATE_REQUESTS_PER_TOKEN),
         Rate("tenant", f"tenant:{token.tenant_id}", int(quota)),
     ]
-
-
-def slow_down_failures(address: str, *, kind: str = "token") -> None:
-    """Count one failed sign-in from where `address` belongs. Problem `rate_limited` once there were too many: nobody else is slowed."""
-    with acting_as(AUTHENTICATOR):
-        room = has_room(failures_from(address, kind=kind))
-    if not room:
-        wait = wait_after_failures(address, kind=kind)
-        detail = f"Too many failed sign-ins from this address. Try again in {wait} s."
-        raise Problem("rate_limited", detail, headers={"Retry-After": str(wait)})
-
-
-def wait_after_failures(address: str, *, kind: str = "token") -> int:
-    """Seconds until an address that failed too often may try again; 0 = at once."""
-    with acting_as(AUTHENTICATOR):
-        return seconds_to_wait(failures_from(address, kind=kind))
-
-
-def failures_from(address: str, *, kind: str) -> Rate:
-    return Rate("address", f"failed {kind}:{neighbourhood(address)}", settings.FLEXGATE_FAILURES_PER_ADDRESS)
 
 
 def record_token_refusal(token: Token, reason: str) -> None:

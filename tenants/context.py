@@ -17,7 +17,7 @@ from tenants.actors import Actor, ActorKind
 from tenants.append_only import AppendOnly
 from tenants.last_words import Word, collect_words, write_last
 from tenants.prepared import run_together
-from tenants.presumption import confirm_presumed, forget_presumption, what_is_presumed
+from tenants.presumption import confirm_presumed, confirming, what_is_presumed
 from tenants.rows import Statement, statements_of, write_together
 
 ROLE_BY_KIND = {
@@ -43,6 +43,7 @@ PATIENCE = "2s"  # with a row that somebody else has locked, while others wait f
 PLANNED_ONCE, PLANNED_AS_EVER = "force_generic_plan", "auto"
 BEGIN_IMPATIENTLY = f"{BECOME}, set_config('lock_timeout', '{PATIENCE}', true)"
 BEGINNINGS = frozenset({STAND, BECOME, BEGIN_IMPATIENTLY})
+HURRY = Statement("SELECT set_config('lock_timeout', '100ms', true)", [])  # from here on
 HOLDS = "current_setting('flexgate.holds') = 'true'"  # what `write_if` found, for the rest of its transaction
 
 _standing: ContextVar[Standing | None] = ContextVar("flexgate_standing", default=None)
@@ -134,8 +135,8 @@ def write_if(
     asked = [_become(_standing_of(actor), plans=PLANNED_ONCE, begins=BEGIN_IMPATIENTLY), *locks]
     conditions = [holds]
     if presumed is not None:
-        # Behind the locks: a rate is many requests', and none of those is to wait for what we may wait for.
-        asked.append(presumed.asks)
+        # A rate is many requests', and what is locked here many tenants': none of those is to wait for what we may wait for.
+        asked += [HURRY, presumed.asks()]
         conditions.append(presumed.holds)
     asked.append(_leaves_behind(conditions))
     asked += statements_of(words, only_if=HOLDS)
@@ -150,11 +151,11 @@ def write_if(
         raise
     place = 1 + len(locks)
     if presumed is not None:
-        forget_presumption()
-        if not presumed.hears(found[place]):
-            presumed.confirm()
-            return write_if(actor, locks=locks, holds=holds, words=words, besides=besides)
-        place += 1
+        with confirming():
+            if not presumed.hears(found[place + 1]):
+                presumed.confirm()
+                return write_if(actor, locks=locks, holds=holds, words=words, besides=besides)
+        place += 2
     [[it_holds]] = found[place]
     return list(found[1 : 1 + len(locks)]) if it_holds == "true" else None
 

@@ -17,9 +17,13 @@ log = structlog.get_logger("flexgate.errors")
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response:
     """DRF's EXCEPTION_HANDLER."""
     problem = problem_for(error)
-    if problem.status >= 500 and problem.code == "internal_error":
-        log.error("unhandled error", exc_info=error, view=type(context.get("view")).__name__)
+    log_if_ours(error, view=context.get("view"))
     return Response(problem.as_document(), status=problem.status, headers=problem.headers, content_type=PROBLEM_TYPE)
+
+
+def log_if_ours(error: Exception, *, view: Any) -> None:
+    if problem_for(error).code == "internal_error":
+        log.error("unhandled error", exc_info=error, view=type(view).__name__)
 
 
 def problem_for(error: Exception) -> Problem:

@@ -15,12 +15,12 @@ from tenants.rows import Statement
 
 @dataclass(frozen=True, slots=True)
 class Presumption:
-    """`asks` = one statement, of the gateway itself; `holds` = an expression that is true behind it where who asks is let in. `hears` is given
-    the rows of `asks`: True where it holds, False where more has to be looked at; Problem `rate_limited`. `confirm` looks at all of it:
-    Problem `not_authenticated` or `rate_limited`, StandsOtherwise.
+    """`asks` = makes one statement, of the gateway itself; `holds` = an expression that is true behind it where who asks is let in. `hears` is
+    given the rows of that statement: True where it holds, False where more has to be looked at; Problem `rate_limited`. `confirm` looks at all
+    of it: Problem `not_authenticated` or `rate_limited`, StandsOtherwise.
     """
 
-    asks: Statement
+    asks: Callable[[], Statement]
     holds: Statement
     hears: Callable[[Sequence[Sequence[Any]]], bool]
     confirm: Callable[[], None]
@@ -34,7 +34,7 @@ class StandsOtherwise(Exception):
         self.actor = actor
 
 
-_presumed: ContextVar[Presumption | None] = ContextVar("flexgate_presumed", default=None)
+_presumed: ContextVar[Presumption | Exception | None] = ContextVar("flexgate_presumed", default=None)
 
 
 def presume(presumption: Presumption) -> None:
@@ -42,20 +42,40 @@ def presume(presumption: Presumption) -> None:
 
 
 def what_is_presumed() -> Presumption | None:
-    return _presumed.get()
-
-
-def forget_presumption() -> None:
-    """It is confirmed, or whoever calls this does it now."""
-    _presumed.set(None)
+    """None where nobody is, or not any more. Raises again what a confirmation raised: whoever caught that is stopped at the next access."""
+    presumed = _presumed.get()
+    if isinstance(presumed, Exception):
+        raise presumed
+    return presumed
 
 
 def confirm_presumed() -> None:
     """Look up who is only presumed. Problems of that, StandsOtherwise."""
-    presumption = _presumed.get()
+    presumption = what_is_presumed()
     if presumption is not None:
-        forget_presumption()
-        presumption.confirm()
+        with confirming():
+            presumption.confirm()
+
+
+@contextmanager
+def confirming() -> Iterator[None]:
+    """What happens inside is the confirmation: what it raises stands until `forget_presumption`."""
+    _presumed.set(None)
+    try:
+        yield
+    except Exception as refusal:
+        _presumed.set(refusal)
+        raise
+
+
+def is_confirmed() -> bool:
+    """Nobody is only presumed, and no confirmation has failed."""
+    return _presumed.get() is None
+
+
+def forget_presumption() -> None:
+    """For whoever answers with what the confirmation raised."""
+    _presumed.set(None)
 
 
 @contextmanager

@@ -127,7 +127,12 @@ def seconds_to_wait(rate: Rate) -> int:
 def forget_full_buckets() -> int:
     """Drop what is free again; how many. Inside an `acting_as` of the gateway itself."""
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM tenants_ratebucket WHERE full_at < statement_timestamp()")
+        # What a request counts against right now is not free, and to wait for it would be crosswise to those who take several.
+        cursor.execute("""
+            DELETE FROM tenants_ratebucket WHERE key IN (
+                SELECT key FROM tenants_ratebucket WHERE full_at < statement_timestamp() FOR UPDATE SKIP LOCKED
+            )
+        """)
         return int(cursor.rowcount)
 
 

@@ -19,10 +19,10 @@ from tenants.authentication import (
     note_use,
     rates_of,
     record_token_refusal,
-    slow_down_failures,
     why_unusable,
 )
 from tenants.context import acting_as
+from tenants.failed_signins import slow_down_failures
 from tenants.models import SessionToken, Token
 from tenants.rate_limits import Rate, has_room, take
 from tenants.token_format import BASE62

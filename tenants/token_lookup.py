@@ -1,6 +1,6 @@
 """The statements that requests begin with: a token by its id, with all that decides whether it is let in; or whether all that still stands."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -32,6 +32,7 @@ CONFIRM = TAKE_IF.format(
     f"""EXISTS (
         SELECT 1 FROM tenants_token token JOIN tenants_tenant tenant ON tenant.id = token.tenant_id
         WHERE token.id = %s AND {VERSIONS} = %s::text[] AND NOT {IS_ORPHANED}
+            AND token.revoked_at IS NULL AND coalesce(token.expires_at > %s, true) AND tenant.status = 'active'
     )"""  # noqa: S608 - constants
 )
 CONFIRM += ", set_config('flexgate.taken', coalesce(current_setting('flexgate.taken', true), '') || '.', true)"
@@ -61,13 +62,17 @@ def read_token(found: Sequence[Sequence[Any]]) -> Token | None:
     return token
 
 
-def confirming(token: Token, rates: Sequence[Rate]) -> tuple[Statement, Statement]:
-    """Counts one request against `rates` if `token` stands as `read_token` gave it; and the expression that says, behind it, whether it does
-    and every rate had room. The first gives rows as `rate_limits.taking` does: none where the token stands otherwise.
+def confirming(token: Token, rates: Sequence[Rate]) -> tuple[Callable[[], Statement], Statement]:
+    """What counts one request against `rates` if `token` stands as `read_token` gave it and has not run out by then; and the expression that
+    says, behind it, whether it does and every rate had room. The first gives rows as `rate_limits.taking` does: none where it does not stand.
     """
     keys, costs, window = values_of(rates)
-    asks = Statement(CONFIRM, [keys, costs, token.id, token.versions, clock.now(), window])  # type: ignore[attr-defined]
-    return asks, Statement(CONFIRMED, ["." * len(rates)])
+
+    def ask() -> Statement:
+        now = clock.now()
+        return Statement(CONFIRM, [keys, costs, token.id, token.versions, now, now, window])  # type: ignore[attr-defined]
+
+    return ask, Statement(CONFIRMED, ["." * len(rates)])
 
 
 @cache

@@ -7,22 +7,19 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from tenants.actors import Actor, ActorKind
 from tenants.api.etags import etag_of, etag_of_body, read_etags
 from tenants.api.known_fields import parameters_of, serializer_with_fields, unknown_fields
+from tenants.api.presuming import PresumingView
 from tenants.authentication import not_authenticated
 from tenants.bodies import MOST_NAMED, dump_json
 from tenants.context import acting_as
 from tenants.idempotency import REPLAYED, IdempotencyKey, Made, read_key
 from tenants.pages import DEFAULT_LIMIT, MAX_LIMIT, Fetch, PageRequest, read_page, read_page_by
-from tenants.presumption import StandsOtherwise, confirm_presumed, one_request, what_is_presumed
 from tenants.problems import Problem, invalid
 from tenants.refusals import record_refusal
 
@@ -34,21 +31,18 @@ class PageParameters(serializers.Serializer[Any]):
     cursor = serializers.CharField(required=False, help_text="from the link of another page of the same list")
 
 
-class ApiView(APIView):
+class ApiView(PresumingView):
     """Declare `scopes` per method (None = any token), `operator_methods` and `narrowed_methods`; all are checked before any look-up.
 
     A narrowed token may use `narrowed_methods` alone: those whose reach can be told from the serials and configs they are about.
 
     `get` of a subclass runs inside `acting_as(self.actor)`, unless `opens_context` is False because it reads by `ask_as` alone; every
     other method opens it in its verb, because it may call FortiFlex.
-
-    `presuming_methods` begin before a token that was let in lately is looked up again (tenants.presumption); for what always asks PostgreSQL.
     """
 
     scopes: ClassVar[Mapping[str, str | None]] = {}
     operator_methods: ClassVar[frozenset[str]] = frozenset()
     narrowed_methods: ClassVar[frozenset[str]] = frozenset()
-    presuming_methods: ClassVar[frozenset[str]] = frozenset()
     opens_context: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -62,29 +56,6 @@ class ApiView(APIView):
         if not isinstance(actor, Actor):
             raise not_authenticated()
         return actor
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        with one_request():
-            return super().dispatch(request, *args, **kwargs)
-
-    def handle_exception(self, exc: Exception) -> Response:
-        """A refusal is an answer too: whoever is only presumed is looked up before it, and served anew if they stand otherwise."""
-        try:
-            confirm_presumed()
-        except Exception as unconfirmed:  # noqa: BLE001 - it is answered below
-            exc = unconfirmed
-        if isinstance(exc, StandsOtherwise):
-            try:
-                return self._begin_anew(exc.actor)
-            except Exception as error:  # noqa: BLE001 - as above
-                exc = error
-        return super().handle_exception(exc)
-
-    def _begin_anew(self, actor: Actor) -> Response:
-        self.request.user = actor  # type: ignore[assignment]
-        self.check_permissions(self.request)
-        handler: Callable[..., Response] = getattr(self, str(self.request.method).lower())
-        return handler(self.request, *self.args, **self.kwargs)
 
     def check_permissions(self, request: Request) -> None:
         method = "GET" if request.method == "HEAD" else str(request.method)
@@ -125,7 +96,7 @@ class ApiView(APIView):
 
     def read_body(self, serializer_class: type[serializers.Serializer[Any]]) -> dict[str, Any]:
         """The checked body. Problem `invalid` with a pointer for every unknown, missing or wrong field."""
-        body = self.request.data
+        body = self.read_data()
         serializer = serializer_with_fields(serializer_class, body)
         unknown = list(islice(unknown_fields(serializer, body), MOST_NAMED))
         if unknown:
@@ -215,8 +186,6 @@ class ApiView(APIView):
             )
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        if what_is_presumed() is not None:
-            raise RuntimeError("Answered somebody who was not looked up.")
         response = super().finalize_response(request, response, *args, **kwargs)
         response["Cache-Control"] = "private, no-cache"
         if (

@@ -1,20 +1,24 @@
 """A creation begins before its token is looked up again: whatever became of the token since is seen before anything is sent or answered."""
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
-from gateway.models import Config, Operation, UpstreamCall, UpstreamLane
-from tenants import authentication, clock, ids, known_tokens
+from gateway import catalogue
+from gateway.models import Config, Operation, ProductCatalogue, UpstreamCall, UpstreamLane
+from tenants import authentication, clock, ids, known_tokens, token_lookup
+from tenants.actors import AUTHENTICATOR
 from tenants.authentication import LAST_USE_PRECISION, SMALL_BODY
 from tenants.context import acting_as
 from tenants.models import AuditEntry, RateBucket, Tenant, Token
-from tenants.presumption import what_is_presumed
+from tenants.presumption import is_confirmed
 from tenants.token_format import format_token
 from tests.databases import OwnDatabase
 from tests.people import SETUP, ApiClient, People, make_client, make_people
@@ -59,7 +63,7 @@ def presumed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen, presume = list[str](), authentication.presume
 
     def watch(presumption: Any) -> None:
-        seen.append(str(presumption.asks.values[2]))
+        seen.append(str(presumption.asks().values[2]))
         presume(presumption)
 
     monkeypatch.setattr(authentication, "presume", watch)
@@ -232,12 +236,13 @@ def test_beyond_its_rate_nothing_is_journaled_or_sent(
         RateBucket.objects.all().delete()
     answers = [create(people.acme, config) for _ in range(7)]
     assert [answer.status_code for answer in answers] == [201] * 5 + [429] * 2
-    assert len(presumed) == 6
+    assert len(presumed) == 5, "who was refused once is looked up first, and stands in nobody's lane"
     refused = answers[-1]
     assert refused.json()["code"] == "rate_limited"
     assert 1 <= int(refused["Retry-After"]) <= 12
     assert refused["RateLimit"].startswith('"token";r=0;')
     assert (sent(world), journaled()) == (7, 7)
+    assert [answer.json() | {"request_id": ""} for answer in answers[-2:-1]] == [refused.json() | {"request_id": ""}]
     assert refused["RateLimit"].split(", ")[1].startswith(f'"tenant";r={PER_TENANT - 5};'), (
         "what was refused is counted against nobody"
     )
@@ -361,8 +366,96 @@ def test_a_revocation_during_the_wait_for_the_lane_is_seen(
     assert (sent(world), journaled()) == before
 
 
+def test_what_has_run_out_when_it_is_sent_is_looked_at_closely(
+    people: People, config: int, presumed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one end that nobody writes down."""
+    assert people.acme.row is not None
+    assert people.acme.row.expires_at is not None
+    looked_at, ends, admit = list[str](), people.acme.row.expires_at, authentication.admit
+
+    def watch(text: str, address: str) -> Token:
+        looked_at.append(text)
+        return admit(text, address)
+
+    monkeypatch.setattr(authentication, "admit", watch)
+    for late, number in ((-1, 0), (0, 1)):
+        at = ends + timedelta(seconds=late)
+        monkeypatch.setattr(token_lookup, "clock", SimpleNamespace(now=lambda at=at: at))
+        assert create(people.acme, config).status_code == 201
+        assert len(looked_at) == number
+
+
+def test_another_catalogue_is_no_way_around(
+    people: People, world: SandboxWorld, config: int, presumed: list[str]
+) -> None:
+    """What a creation stands on is asked for in the middle of its preparation, where a refusal of it only means the longer way."""
+    with acting_as(SETUP):
+        ProductCatalogue.objects.update(fetched_at=clock.now())
+    assert people.globex.get("products").status_code == 200
+    change(revoked_at=PAST)(people.acme)
+    before = sent(world), journaled()
+    assert (create(people.acme, config).status_code, len(presumed)) == (401, 1)
+    assert (sent(world), journaled()) == before
+
+
+def test_where_there_is_no_catalogue_rates_hold_too(
+    people: People, config: int, presumed: list[str], settings: Any
+) -> None:
+    settings.FLEXGATE_REQUESTS_PER_TOKEN = 5
+    known_tokens._known.clear()
+    with acting_as(SETUP):
+        ProductCatalogue.objects.update(api_url="https://elsewhere.example")
+        RateBucket.objects.all().delete()
+    catalogue._read.clear()
+    assert [create(people.acme, config).status_code for _ in range(7)] == [201] * 5 + [429] * 2
+    assert presumed
+
+
+def test_the_lane_is_not_held_while_a_rate_is_waited_for(people: People, config: int, presumed: list[str]) -> None:
+    """The rate is one tenant's, the lane everybody's."""
+    held, let_go, waited = threading.Event(), threading.Event(), list[float]()
+
+    def hold_rate() -> None:
+        with acting_as(AUTHENTICATOR):
+            list(RateBucket.objects.select_for_update().filter(key__startswith="tenant:"))
+            held.set()
+            let_go.wait(10)
+        connections.close_all()
+
+    def take_lane() -> None:
+        time.sleep(0.3)
+        began = time.monotonic()
+        with acting_as(SETUP):
+            list(UpstreamLane.objects.select_for_update())
+        waited.append(time.monotonic() - began)
+        let_go.set()
+        connections.close_all()
+
+    threads = [threading.Thread(target=hold_rate), threading.Thread(target=take_lane)]
+    threads[0].start()
+    held.wait(10)
+    threads[1].start()
+    assert create(people.acme, config).status_code == 201
+    for thread in threads:
+        thread.join()
+    assert waited[0] < 0.5
+    assert presumed
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"config": 1, "config": 2}'])
+def test_what_is_wrong_with_a_body_is_said_however_they_stand(
+    body: bytes, people: People, config: int, presumed: list[str]
+) -> None:
+    expected = people.acme.post("entitlements", body).json()
+    change_tenant(limits={"requests_per_minute": 70})(people.acme)
+    answer = people.acme.post("entitlements", body).json()
+    assert answer | {"request_id": ""} == expected | {"request_id": ""}
+    assert len(presumed) == 2
+
+
 def test_no_presumption_outlives_its_request(people: People, config: int, presumed: list[str]) -> None:
     for body in ({"config": config}, {"config": "x"}):
         people.acme.post("entitlements", body)
-        assert what_is_presumed() is None
+        assert is_confirmed()
     assert len(presumed) == 2

@@ -1,5 +1,6 @@
 """Who is only presumed is confirmed by the first access, whichever that is, and by no answer left out."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -8,11 +9,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
 
+from tenants import exceptions
 from tenants.actors import Actor, ActorKind, system
 from tenants.api import ApiView
 from tenants.authentication import not_authenticated
-from tenants.context import acting_as, ask_as
-from tenants.presumption import Presumption, StandsOtherwise, one_request, presume, what_is_presumed
+from tenants.context import acting_as, ask_as, write_if
+from tenants.presumption import Presumption, StandsOtherwise, is_confirmed, one_request, presume
+from tenants.problems import Problem
 from tenants.rows import Statement
 
 SOMEBODY = Actor(kind=ActorKind.TENANT, name="somebody")
@@ -25,7 +28,7 @@ ACCESSES: dict[str, Callable[[], Any]] = {
 
 
 def presume_somebody(confirm: Callable[[], None]) -> None:
-    presume(Presumption(NOTHING, NOTHING, lambda rows: True, confirm))
+    presume(Presumption(lambda: NOTHING, NOTHING, lambda rows: True, confirm))
 
 
 def refuse() -> None:
@@ -36,9 +39,13 @@ def refuse() -> None:
 def test_the_first_access_of_any_kind_confirms(name: str) -> None:
     with one_request():
         presume_somebody(refuse)
-        with pytest.raises(type(not_authenticated())):
-            ACCESSES[name]()
-        assert what_is_presumed() is None
+        for _ in range(2):  # whoever catches it comes no further
+            with pytest.raises(Problem, match="valid, unexpired"):
+                ACCESSES[name]()
+        with pytest.raises(Problem, match="valid, unexpired"):
+            write_if(system("test"), locks=[], holds=NOTHING, words=[])
+        assert not is_confirmed()
+    assert is_confirmed()
 
 
 def answer(handler: Callable[[Request], Response], confirm: Callable[[], None]) -> Any:
@@ -68,7 +75,25 @@ def test_a_refusal_is_no_answer_to_whoever_is_not_let_in() -> None:
 def test_an_answer_to_whoever_was_not_looked_up_is_none() -> None:
     with pytest.raises(RuntimeError, match="not looked up"):
         answer(lambda _: Response({}), lambda: None)
-    assert what_is_presumed() is None
+    assert is_confirmed()
+
+
+def test_a_refusal_that_a_view_swallows_is_no_answer_either() -> None:
+    def swallow(request: Request) -> Response:
+        with contextlib.suppress(Problem), acting_as(SOMEBODY):
+            pass
+        return Response({"all": "well"}, status=201)
+
+    with pytest.raises(RuntimeError, match="not looked up"):
+        answer(swallow, refuse)
+
+
+@pytest.mark.django_db
+def test_a_fault_of_ours_is_logged_though_it_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged = list[str]()
+    monkeypatch.setattr(exceptions.log, "error", lambda text, **told: logged.append(str(told["exc_info"])))
+    assert answer(fail, refuse).status_code == 401
+    assert logged == ["anything"]
 
 
 @pytest.mark.django_db

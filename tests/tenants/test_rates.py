@@ -1,9 +1,10 @@
 """Rates: per token family, per tenant, per failing address; told in headers, shared over processes, and nobody pays for another."""
 
+import threading
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -11,6 +12,7 @@ from tenants.actors import AUTHENTICATOR
 from tenants.context import acting_as
 from tenants.models import RateBucket
 from tenants.rate_limits import Rate, forget_full_buckets, has_room
+from tests.databases import OwnDatabase
 from tests.people import SETUP, ApiClient, People, make_client
 
 
@@ -135,3 +137,30 @@ def test_new_limits_are_in_force_with_the_next_request(people: People, slow: Any
     people.operator.patch("tenants/acme", {"limits": {"requests_per_minute": 7}})
     answer = people.acme.get("tenants")
     assert '"tenant";q=7;w=60' in answer.headers["RateLimit-Policy"]
+
+
+def test_what_a_request_counts_against_is_not_swept_away_under_it(own_database: OwnDatabase) -> None:
+    """Nor waited for: a request takes several in one order, and the sweep in another."""
+    held, let_go = threading.Event(), threading.Event()
+    with acting_as(AUTHENTICATOR):
+        for key in ("old", "in use"):
+            RateBucket.objects.create(key=key, full_at="2020-01-01T00:00:00Z")
+
+    def hold() -> None:
+        with acting_as(AUTHENTICATOR):
+            RateBucket.objects.select_for_update().get(key="in use")
+            held.set()
+            let_go.wait(10)
+        connections.close_all()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(10)
+    try:
+        with acting_as(SETUP):
+            assert forget_full_buckets() == 1
+    finally:
+        let_go.set()
+        holder.join()
+    with acting_as(SETUP):
+        assert list(RateBucket.objects.values_list("key", flat=True)) == ["in use"]
