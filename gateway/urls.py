@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 
 from gateway.api.metrics import MetricsView
 from gateway.health import answer_alive, answer_ready
+from tenants.exceptions import only_read
 
 urlpatterns = [
     path("healthz", answer_alive),
@@ -19,7 +20,11 @@ urlpatterns = [
         "api/v1/schema", SpectacularJSONAPIView.as_view(authentication_classes=[], permission_classes=[]), name="schema"
     ),
     # The split view serves its script as a file of its own, so that the page needs no inline script.
-    path("api/v1/docs", SpectacularSwaggerSplitView.as_view(authentication_classes=[], url_name="schema"), name="docs"),
+    path(
+        "api/v1/docs",
+        only_read(SpectacularSwaggerSplitView.as_view(authentication_classes=[], url_name="schema")),
+        name="docs",
+    ),
     path("admin/", admin.site.urls),
 ]
 

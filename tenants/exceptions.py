@@ -1,10 +1,13 @@
 """Whatever goes wrong in or before a view becomes a problem document here, and nowhere else."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import structlog
 from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -73,6 +76,18 @@ def _flatten(detail: Any, pointer: str) -> Any:
 def answer_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """handler404: also for paths that no route knows."""
     return answer_problem(request, not_found())
+
+
+def only_read(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """A page of a library's: what it has no answer to is refused in our own form, and before it."""
+
+    @functools.wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method in {"GET", "HEAD"}:
+            return view(request, *args, **kwargs)
+        return answer_problem(request, problem_for(exceptions.MethodNotAllowed(str(request.method))))
+
+    return answer
 
 
 def answer_csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -74,6 +74,13 @@ def test_the_docs_page_obeys_its_own_policy(people: People) -> None:
     assert b"SwaggerUIBundle" in Client().get("/api/v1/docs?script=").content
 
 
+@pytest.mark.parametrize("method", ["OPTIONS", "POST", "DELETE", "TRACE"])
+def test_the_docs_page_is_only_read(people: People, method: str) -> None:
+    answer = Client().generic(method, "/api/v1/docs")
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    assert answer["Content-Type"] == "application/problem+json"
+
+
 @pytest.mark.parametrize(
     "path", ["/api/v1/entitlements/", "/api/v1", "/ES/api/fortiflex/v2/programs/lis", "/ES/", "/es", "/api/"]
 )
