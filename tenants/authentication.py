@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -17,7 +16,7 @@ from tenants.addresses import is_within
 from tenants.audit import record_audit
 from tenants.context import acting_as, ask_together, current_address
 from tenants.failed_signins import slow_down_failures
-from tenants.known_tokens import KnownToken, forget_token, recall_token, remember_token
+from tenants.known_tokens import KnownToken, doubt_token, forget_token, recall_token, remember_token
 from tenants.models import Tenant, Token, TokenReach
 from tenants.presumption import Presumption, StandsOtherwise, presume
 from tenants.problems import Problem
@@ -91,12 +90,12 @@ def presume_actor(text: str, address: str) -> Actor | None:
 
     def hear(rows: Sequence[Sequence[Any]]) -> bool:
         if rows:
-            with _looked_up_next_time(text, known):
+            with _looked_up_next_time(token.id):
                 judge(rates, [(key, full_in) for key, full_in, _ in rows])
         return bool(rows)
 
     def confirm() -> None:
-        with _looked_up_next_time(text, known):
+        with _looked_up_next_time(token.id):
             now = admit(text, address)
         if actor_of(now) != actor or now.versions[1] != token.versions[1]:  # type: ignore[attr-defined] # the tenant's
             raise StandsOtherwise(actor_of(now))
@@ -106,13 +105,13 @@ def presume_actor(text: str, address: str) -> Actor | None:
 
 
 @contextmanager
-def _looked_up_next_time(text: str, known: KnownToken) -> Iterator[None]:
+def _looked_up_next_time(token_id: UUID) -> Iterator[None]:
     """Whoever is beyond their rates is presumed no more until they are let in: who floods is not to stand in anybody's lane."""
     try:
         yield
     except Problem as problem:
         if problem.code == "rate_limited":
-            remember_token(text, replace(known, is_current=False))
+            doubt_token(token_id)
         raise
 
 

@@ -152,9 +152,11 @@ def write_if(
     place = 1 + len(locks)
     if presumed is not None:
         with confirming():
-            if not presumed.hears(found[place + 1]):
+            stands = presumed.hears(found[place + 1])
+            if not stands:
                 presumed.confirm()
-                return write_if(actor, locks=locks, holds=holds, words=words, besides=besides)
+        if not stands:
+            return write_if(actor, locks=locks, holds=holds, words=words, besides=besides)
         place += 2
     [[it_holds]] = found[place]
     return list(found[1 : 1 + len(locks)]) if it_holds == "true" else None

@@ -10,7 +10,7 @@ import hmac
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from tenants.models import Token
@@ -44,6 +44,14 @@ def remember_token(presented: str, known: KnownToken) -> None:
         _known.move_to_end(known.token.id)
         if len(_known) > MOST:
             _known.popitem(last=False)
+
+
+def doubt_token(token_id: UUID) -> None:
+    """Look it up at its next use, if it is known still."""
+    with _lock:
+        if token_id in _known:
+            digest, known = _known[token_id]
+            _known[token_id] = digest, replace(known, is_current=False)
 
 
 def forget_token(token_id: UUID) -> None:

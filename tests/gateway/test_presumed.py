@@ -182,6 +182,19 @@ def test_a_refused_token_uses_up_no_rate(people: People, config: int, presumed: 
     assert counted() == {1}
 
 
+def test_a_refused_token_is_known_no_more_wherever_it_was_refused(
+    people: People, config: int, presumed: list[str], settings: Any
+) -> None:
+    settings.FLEXGATE_FAILURES_PER_ADDRESS = 1
+    assert ApiClient("fxg_nonsense").get("whoami").status_code == 401
+    change(revoked_at=PAST)(people.acme)
+    answer = create(people.acme, config)
+    assert (answer.status_code, len(presumed)) == (429, 1)
+    assert "failed sign-ins" in answer.json()["detail"]
+    assert people.acme.row is not None
+    assert people.acme.row.id not in known_tokens._known
+
+
 def test_scopes_that_were_taken_away_are_gone(people: People, config: int, presumed: list[str]) -> None:
     change(scopes=["entitlements:read"])(people.acme)
     before = journaled()
