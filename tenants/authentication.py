@@ -68,7 +68,7 @@ def admit(text: str, address: str) -> Token:
 
 
 def may_presume(request: Request) -> bool:
-    """Where the view begins with a presumption, and the body is not worth being sent slowly in another's name."""
+    """Where the view begins with a presumption, and there is not much to be read before it is confirmed."""
     methods = getattr(request.parser_context.get("view"), "presuming_methods", ())
     return request.method in methods and int(request.META.get("CONTENT_LENGTH") or 0) <= SMALL_BODY
 

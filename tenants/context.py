@@ -137,7 +137,7 @@ def write_if(
     if presumed is not None:
         # A rate is many requests', and what is locked here many tenants': none of those is to wait for what we may wait for.
         asked += [HURRY, presumed.asks()]
-        conditions.append(presumed.holds)
+        conditions.insert(0, presumed.holds)  # where it does not hold, nothing more is looked at or locked
     asked.append(_leaves_behind(conditions))
     asked += statements_of(words, only_if=HOLDS)
     if besides is not None:

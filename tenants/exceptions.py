@@ -78,14 +78,19 @@ def answer_not_found(request: HttpRequest, exception: Exception | None = None) -
     return answer_problem(request, not_found())
 
 
-def only_read(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """A page of a library's: what it has no answer to is refused in our own form, and before it."""
+def only_read(view: Callable[..., Response]) -> Callable[..., HttpResponseBase]:
+    """A page of a library's: what it refuses, and what it has no answer to, is refused in our own form."""
 
     @functools.wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if request.method in {"GET", "HEAD"}:
-            return view(request, *args, **kwargs)
-        return answer_problem(request, problem_for(exceptions.MethodNotAllowed(str(request.method))))
+        if request.method not in {"GET", "HEAD"}:
+            problem = problem_for(exceptions.MethodNotAllowed(str(request.method)))
+            problem.headers["Allow"] = "GET, HEAD"
+            return answer_problem(request, problem)
+        response = view(request, *args, **kwargs)
+        if response.status_code < 400:
+            return response
+        return answer_problem(request, Problem(response.data["code"], response.data["detail"]))
 
     return answer
 

@@ -48,11 +48,12 @@ def claim_at_once(operation: Operation, draft: Draft | None) -> Claim | None:
     sent = copy_of(operation)
     sent.state, sent.sent_at, sent.next_check_at = State.SENT, now, now + timedelta(seconds=sent_seconds())
     attempt = _new_attempt(sent, 1)
-    conditions = [share_left(operation.api_user_id, operation.tenant, now), queue_has_room(operation)]
+    room = share_left(operation.api_user_id, operation.tenant, now)
+    conditions = [room, queue_has_room(operation), is_not_suspended(operation)]
     words: list[Word] = [attempt]
     if draft is None:
         locks, words = [lock_row(sent)], [Statement(CLAIM, [sent.sent_at, sent.next_check_at, sent.id]), attempt]
-        conditions += [Statement(STILL_PLANNED, [sent.id]), is_switched_on(operation), is_not_suspended(operation)]
+        conditions += [Statement(STILL_PLANNED, [sent.id]), is_switched_on(operation)]
         besides, otherwise = None, _nothing
     else:  # nobody sees it as planned: it is journaled as sent
         locks = []

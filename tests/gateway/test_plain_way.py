@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
+from gateway import upstream
 from gateway.days import today
 from gateway.gate import waiting
 from gateway.ledger.fetch import Fetched
@@ -18,6 +19,7 @@ from gateway.ledger.store import store_day
 from gateway.models import (
     ApiUser,
     Attempt,
+    Config,
     Entitlement,
     LedgerEntry,
     Operation,
@@ -34,6 +36,7 @@ from tenants.access import grant_right
 from tenants.context import acting_as
 from tenants.models import AuditEntry, Event, Tenant
 from tests.databases import OwnDatabase
+from tests.gateway.test_switched_off import During
 from tests.isolation.scene import StaffClient
 from tests.people import SETUP, People, make_client, make_people
 from tests.worlds import ACCOUNT, PROGRAM, SandboxWorld, make_world
@@ -406,3 +409,21 @@ def test_a_superuser_who_cancels_is_told_so(people: People, config: int) -> None
         made = people.acme.post("entitlements", {"config": config}, Prefer="respond-async").json()["operation"]["id"]
         answer = who.post(f"operations/{made}/cancel")
         assert (answer.status_code, answer.json()["state"]) == (200, "failed"), answer.content
+
+
+def test_who_is_suspended_while_the_price_is_asked_for_gets_nothing_made(
+    people: People, world: SandboxWorld, config: int
+) -> None:
+    """The token was looked up before."""
+    sent = len(world.calls_of("entitlements/vm/create"))
+    with acting_as(SETUP):
+        Config.objects.update(points_per_day=None)
+
+    def suspend() -> None:
+        assert people.operator.patch("tenants/acme", {"status": "suspended"}).status_code == 200
+
+    upstream.install_transport(During(world, "tools/calc", suspend))
+    answer = create(people, config)
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_available")
+    assert "suspended" in answer.json()["detail"]
+    assert len(world.calls_of("entitlements/vm/create")) == sent

@@ -1,5 +1,6 @@
 """A creation begins before its token is looked up again: whatever became of the token since is seen before anything is sent or answered."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 
 from gateway import catalogue
 from gateway.models import Config, Operation, ProductCatalogue, UpstreamCall, UpstreamLane
-from tenants import authentication, clock, ids, known_tokens, token_lookup
+from tenants import authentication, body_slots, clock, ids, known_tokens, token_lookup
 from tenants.actors import AUTHENTICATOR
 from tenants.authentication import LAST_USE_PRECISION, SMALL_BODY
 from tenants.context import acting_as
@@ -464,6 +465,33 @@ def test_what_is_wrong_with_a_body_is_said_however_they_stand(
     change_tenant(limits={"requests_per_minute": 70})(people.acme)
     answer = people.acme.post("entitlements", body).json()
     assert answer | {"request_id": ""} == expected | {"request_id": ""}
+    assert len(presumed) == 2
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_whoever_is_only_presumed_holds_none_of_their_tenants_places_for_bodies(
+    ended: bool, people: People, config: int, presumed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the strangers' few are taken, the token is looked up before a byte is read."""
+    assert people.acme.row is not None
+    read, take = list[tuple[str, bool]](), body_slots._slot
+
+    def watch(asker: str, *, stranger: bool) -> Any:
+        read.append((asker, stranger))
+        return take(asker, stranger=stranger)
+
+    monkeypatch.setattr(body_slots, "_slot", watch)
+    tenant = str(people.acme.row.tenant_id)
+    assert create(people.acme, config).status_code == 201
+    assert read == [(tenant, True)]
+    read.clear()
+    if ended:
+        change(revoked_at=PAST)(people.acme)
+    with contextlib.ExitStack() as slow:
+        for _ in range(body_slots.PER_STRANGER):
+            slow.enter_context(take(tenant, stranger=True))
+        assert create(people.acme, config).status_code == (401 if ended else 201)
+    assert read == [(tenant, True)] if ended else [(tenant, True), (tenant, False)]
     assert len(presumed) == 2
 
 

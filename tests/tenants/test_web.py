@@ -79,6 +79,12 @@ def test_the_docs_page_is_only_read(people: People, method: str) -> None:
     answer = Client().generic(method, "/api/v1/docs")
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
     assert answer["Content-Type"] == "application/problem+json"
+    assert answer["Allow"] == "GET, HEAD"
+
+
+def test_what_the_docs_page_refuses_is_a_problem_too(people: People) -> None:
+    answer = Client().get("/api/v1/docs", headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (406, "not_acceptable")
 
 
 @pytest.mark.parametrize(
