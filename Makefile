@@ -1,5 +1,5 @@
 # Needs Python 3.11+ and PyPI; no database, broker, Docker or root.
-# A Python that was compiled without profiles, as version managers do, is a fifth slower than a distribution's: that one is taken then.
+# A Python that was compiled without profiles, as version managers do, is slower than a distribution's: that one is taken then.
 WITH_PROFILES = import sys, sysconfig; sys.exit("--enable-optimizations" not in (sysconfig.get_config_var("CONFIG_ARGS") or ""))
 WILL_DO = import ensurepip, sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell if ! python3 -c '$(WITH_PROFILES)' 2>/dev/null && /usr/bin/python3 -c '$(WILL_DO)' 2>/dev/null; then echo /usr/bin/; fi)python3
