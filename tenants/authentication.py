@@ -24,7 +24,7 @@ from tenants.rate_limits import Rate, has_room, judge, take, taking
 from tenants.rows import copy_of
 from tenants.scopes import expand_scopes
 from tenants.token_format import parse_token
-from tenants.token_lookup import confirming, look_up_token, looking_up, read_token
+from tenants.token_lookup import confirmation_of, look_up_token, looking_up, read_token
 from tenants.token_secrets import needs_rehash, rehash, secret_matches
 
 SMALL_BODY = 64 * 1024
@@ -86,7 +86,7 @@ def presume_actor(text: str, address: str) -> Actor | None:
     if token.tenant is None or token.narrowed or _is_due(token) or why_unusable(token, address) is not None:
         return None
     actor = actor_of(token, tenant=copy_of(token.tenant))
-    asks, holds = confirming(token, rates)
+    asks, holds = confirmation_of(token, rates)
 
     def hear(rows: Sequence[Sequence[Any]]) -> bool:
         if rows:

@@ -62,7 +62,7 @@ def read_token(found: Sequence[Sequence[Any]]) -> Token | None:
     return token
 
 
-def confirming(token: Token, rates: Sequence[Rate]) -> tuple[Callable[[], Statement], Statement]:
+def confirmation_of(token: Token, rates: Sequence[Rate]) -> tuple[Callable[[], Statement], Statement]:
     """What counts one request against `rates` if `token` stands as `read_token` gave it and has not run out by then; and the expression that
     says, behind it, whether it does and every rate had room. The first gives rows as `rate_limits.taking` does: none where it does not stand.
     """
