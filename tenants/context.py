@@ -18,7 +18,7 @@ from tenants.append_only import AppendOnly
 from tenants.last_words import Word, collect_words, write_last
 from tenants.prepared import run_together
 from tenants.presumption import confirm_presumed, confirming, what_is_presumed
-from tenants.rows import Statement, statements_of, write_together
+from tenants.rows import Statement, all_of, statements_of, write_together
 
 ROLE_BY_KIND = {
     ActorKind.OPERATOR: "flexgate_operator",
@@ -138,7 +138,8 @@ def write_if(
         # A rate is many requests', and what is locked here many tenants': none of those is to wait for what we may wait for.
         asked += [HURRY, presumed.asks()]
         conditions.insert(0, presumed.holds)  # where it does not hold, nothing more is looked at or locked
-    asked.append(_leaves_behind(conditions))
+    condition = all_of(conditions)
+    asked.append(Statement(f"SELECT set_config('flexgate.holds', ({condition.text})::text, true)", condition.values))
     asked += statements_of(words, only_if=HOLDS)
     if besides is not None:
         somebody, said = besides
@@ -160,13 +161,6 @@ def write_if(
         place += 2
     [[it_holds]] = found[place]
     return list(found[1 : 1 + len(locks)]) if it_holds == "true" else None
-
-
-def _leaves_behind(conditions: Sequence[Statement]) -> Statement:
-    """HOLDS, if all of them do."""
-    text = " AND ".join(f"({condition.text})" for condition in conditions)
-    values = [value for condition in conditions for value in condition.values]
-    return Statement(f"SELECT set_config('flexgate.holds', ({text})::text, true)", values)
 
 
 def _send(words: Sequence[Word], *, by_key: bool) -> Sequence[list[Any]]:

@@ -87,6 +87,12 @@ class Statement:
     values: Sequence[Any]
 
 
+def all_of(conditions: Sequence[Statement]) -> Statement:
+    """One expression of several: true if each is."""
+    text = " AND ".join(f"({condition.text})" for condition in conditions)
+    return Statement(text, [value for condition in conditions for value in condition.values])
+
+
 def write_together(words: Iterable[Model | Statement]) -> None:
     """Insert new rows and run statements in the order given, a thousand in one round trip; neighbours of one model in one statement.
 

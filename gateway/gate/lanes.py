@@ -15,7 +15,7 @@ from tenants import clock
 from tenants.actors import Actor
 from tenants.context import PATIENCE, current_request_id, write_if
 from tenants.last_words import Word, write_last
-from tenants.rows import Statement, columns_of, instance_of, write_together
+from tenants.rows import Statement, all_of, columns_of, instance_of, write_together
 
 LOCK = f"SELECT {columns_of(UpstreamLane, 'lane')} FROM gateway_upstreamlane lane WHERE api_user_id = %s FOR UPDATE"  # noqa: S608
 OPEN_IN_CLAIM = "15s"
@@ -124,7 +124,7 @@ def take_free_lane(
     found = write_if(
         GATE,
         locks=[Statement(LOCK, [api_user.id]), *also.locks],
-        holds=Statement(f"{FREE} AND {also.holds.text}", [*free, *also.holds.values]),
+        holds=all_of([Statement(FREE, free), also.holds]),
         words=[
             *also.words,
             Statement(TAKE, [holder, held_until, api_user.id]),

@@ -13,7 +13,7 @@ from gateway.provisioning.writes.registry import WRITES
 from gateway.tags import make_tag
 from tenants import clock
 from tenants.last_words import Word, write_last
-from tenants.rows import Statement, copy_of, new_row
+from tenants.rows import Statement, all_of, copy_of, new_row
 
 STILL_PLANNED = "EXISTS (SELECT 1 FROM gateway_operation WHERE id = %s AND state = 'planned')"
 
@@ -62,10 +62,7 @@ def claim_at_once(operation: Operation, draft: Draft | None) -> Claim | None:
         besides, otherwise = (draft.actor, [sent if word is operation else word for word in draft.words]), draft.journal
     return Claim(
         locks=locks,
-        holds=Statement(
-            " AND ".join(condition.text for condition in conditions),
-            [value for condition in conditions for value in condition.values],
-        ),
+        holds=all_of(conditions),
         words=words,
         claimed=Claimed(sent, attempt),
         besides=besides,
